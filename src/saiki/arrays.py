@@ -1,0 +1,147 @@
+"""Arrays at the public doors: what comes in is checked here, once, before any equation sees it."""
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from saiki.errors import ArgumentError, DtypeError, ShapeError
+
+Array: TypeAlias = npt.NDArray[Any]
+Params: TypeAlias = dict[str, Array]
+
+
+def as_float(argument: str, value: npt.ArrayLike) -> Array:
+    """Return ``value`` as an array of float32, float64 or complex128; other numbers become float64.
+
+    Complex numbers are let through for complex-step differentiation.
+
+    Raises:
+        DtypeError: the values are no numbers, or a ragged list.
+
+    >>> as_float("X", [1, 2]).dtype
+    dtype('float64')
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise DtypeError(
+            f"{argument} must be one array; got a list of parts of different sizes."
+            " Pad them to one size and give lengths=."
+        ) from None
+    if array.dtype in (np.float32, np.float64, np.complex128):
+        return array
+    if array.dtype.kind not in "biuf":
+        raise DtypeError(f"{argument} must hold numbers; got dtype {array.dtype}. Encode it as numbers first.")
+    return array.astype(np.float64)
+
+
+def check_finite(argument: str, array: Array) -> None:
+    """Raise an ``ArgumentError`` that names the first place that holds NaN or infinity."""
+    finite = np.isfinite(array)
+    if not finite.all():
+        place = tuple(int(i) for i in np.argwhere(~finite)[0])
+        raise ArgumentError(
+            f"{argument} must be finite; got {array[place]} at index {list(place)}"
+            f" ({np.count_nonzero(~finite)} such values). Fill or drop them first."
+        )
+
+
+def as_count(argument: str, value: object, least: int = 1) -> int:
+    """Return ``value`` as an int of at least ``least``, or raise an ``ArgumentError``."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ArgumentError(f"{argument} must be a whole number of at least {least}; got {value!r}.")
+    return int(value)
+
+
+def as_lengths(lengths: npt.ArrayLike, n_sequences: int, n_steps: int) -> Array:
+    """Return ``lengths`` as an int array ``(n_sequences,)`` with values from 0 to ``n_steps``.
+
+    Raises:
+        ShapeError: not one length for each sequence.
+        ArgumentError: not whole numbers, negative, or longer than the array.
+    """
+    array = np.asarray(lengths)
+    if array.shape != (n_sequences,):
+        raise ShapeError(f"lengths must hold one number per sequence, shape ({n_sequences},); got {array.shape}.")
+    if array.dtype.kind not in "iu" and array.size:
+        raise ArgumentError(f"lengths must be whole numbers; got dtype {array.dtype}. Use .astype(int).")
+    if array.size and (array.min() < 0 or array.max() > n_steps):
+        worst = array.min() if array.min() < 0 else array.max()
+        raise ArgumentError(
+            f"lengths must lie between 0 and the number of steps, {n_steps}; got {worst}."
+            " Cut the lengths or pad X further."
+        )
+    return array.astype(np.int64)
+
+
+def existing_steps(lengths: Array, n_steps: int) -> Array:
+    """Return a boolean mask ``(n_sequences, n_steps)``: which steps exist.
+
+    >>> existing_steps(np.array([2, 0]), 3).astype(int)
+    array([[1, 1, 0],
+           [0, 0, 0]])
+    """
+    mask: Array = np.arange(n_steps) < lengths[:, None]
+    return mask
+
+
+def as_sequences(X: npt.ArrayLike, n_features: int, lengths: npt.ArrayLike | None) -> tuple[Array, Array | None]:
+    """Check a batch of sequences and their lengths.
+
+    Steps beyond a sequence's length are set to zero, so that whatever padding holds (NaN too) touches nothing.
+
+    Args:
+        X: ``(n_sequences, n_steps, n_features)``.
+        n_features: the number of features the layer was made for.
+        lengths: one length per sequence, or None where all steps exist.
+
+    Raises:
+        ShapeError, DtypeError, ArgumentError: see the rule in each message.
+    """
+    X = as_float("X", X)
+    if X.ndim != 3:
+        remedy = " For one feature use X[..., None]." if X.ndim == 2 else ""
+        raise ShapeError(f"X must be (n_sequences, n_steps, n_features); got {X.shape}.{remedy}")
+    if X.shape[2] != n_features:
+        raise ShapeError(
+            f"X must have {n_features} features, as the layer was made for; got {X.shape[2]} in shape {X.shape}."
+            f" Give X of shape (n_sequences, n_steps, {n_features}) or make the layer for {X.shape[2]}."
+        )
+    if lengths is not None:
+        lengths = as_lengths(lengths, *X.shape[:2])
+        X = np.where(existing_steps(lengths, X.shape[1])[..., None], X, X.dtype.type(0))
+    check_finite("X", X)
+    return X, lengths
+
+
+def check_shape(argument: str, array: Array, shape: tuple[int, ...], meaning: str) -> None:
+    """Raise a ``ShapeError`` unless ``array.shape`` is ``shape``, which reads as ``meaning``."""
+    if array.shape != shape:
+        raise ShapeError(f"{argument} must be {meaning} = {shape}; got {array.shape}.")
+
+
+def check_params(params: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise unless ``params`` has exactly the keys and shapes that a layer needs."""
+    if params.keys() != shapes.keys():
+        missing, extra = sorted(shapes.keys() - params.keys()), sorted(params.keys() - shapes.keys())
+        raise ArgumentError(
+            f"params must have the keys {sorted(shapes)}; missing {missing}, extra {extra}. Make them with init(rng)."
+        )
+    for key, shape in shapes.items():
+        if np.shape(params[key]) != shape:
+            raise ShapeError(f"params[{key!r}] must have shape {shape}; got {np.shape(params[key])}.")
+
+
+def check_one_precision(arrays: Mapping[str, Array]) -> None:
+    """Raise a ``DtypeError`` if float32 meets another precision among the named arrays.
+
+    A silent promotion would double the memory and hide which number set the precision.
+    """
+    dtypes = {name: array.dtype for name, array in arrays.items()}
+    if len(set(dtypes.values())) > 1 and np.dtype(np.float32) in dtypes.values():
+        raise DtypeError(
+            f"one call must keep to one precision; got {', '.join(f'{k}: {v}' for k, v in dtypes.items())}."
+            " Convert with .astype, or make params with init(rng, dtype=...)."
+        )

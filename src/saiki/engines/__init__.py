@@ -1,0 +1,21 @@
+"""The engines: who walks through time. All give the same numbers."""
+
+from saiki.engines import reference
+from saiki.engines.tape import Engine
+from saiki.errors import choose
+
+ENGINES: dict[str, Engine] = {
+    "reference": reference,  # NumPy: plain, and able to run on complex numbers
+}
+"""Every engine by name."""
+
+DEFAULT = "reference"
+
+
+def get_engine(name: str | None) -> Engine:
+    """Return the engine called ``name``; None asks for the default one.
+
+    Raises:
+        ArgumentError: no such engine. Nothing falls back silently.
+    """
+    return choose("engine", DEFAULT if name is None else name, ENGINES)

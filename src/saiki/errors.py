@@ -1,0 +1,51 @@
+"""What can go wrong, by name. Every message says which argument, the rule, what came, and what to do."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class SaikiError(Exception):
+    """The base of every error that saiki raises on purpose."""
+
+
+class ArgumentError(SaikiError, ValueError):
+    """An argument breaks its rule: an unknown name, a number out of range, a value that is not finite."""
+
+
+class ShapeError(ArgumentError):
+    """An array has the wrong number of axes or the wrong sizes."""
+
+
+class DtypeError(SaikiError, TypeError):
+    """An array holds something that is no number, or two precisions are mixed."""
+
+
+class DivergenceError(SaikiError, ArithmeticError):
+    """Training left the finite numbers: the loss became NaN or infinite."""
+
+
+def choose(argument: str, name: object, table: Mapping[str, T]) -> T:
+    """Look a name up in a table of choices.
+
+    Args:
+        argument: what the caller calls this argument, for the message.
+        name: the name asked for.
+        table: the choices by name.
+
+    Raises:
+        ArgumentError: the name is not in the table; the message lists the names that are.
+
+    >>> choose("scheme", "xavier", {"xavier": 1, "he": 2})
+    1
+    >>> choose("scheme", "javier", {"xavier": 1, "he": 2})
+    Traceback (most recent call last):
+    saiki.errors.ArgumentError: scheme must be one of 'xavier', 'he'; got 'javier'. Did you mean 'xavier'?
+    """
+    if isinstance(name, str) and name in table:
+        return table[name]
+    close = get_close_matches(name, table, n=1) if isinstance(name, str) else []
+    remedy = f" Did you mean {close[0]!r}?" if close else ""
+    raise ArgumentError(f"{argument} must be one of {', '.join(map(repr, table))}; got {name!r}.{remedy}")

@@ -1,0 +1,1 @@
+"""Explanations: what a network did, as pictures and numbers."""

@@ -1,0 +1,81 @@
+"""Pictures. Each function draws on axes that it is given and returns them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from saiki.arrays import Array
+
+# Okabe and Ito's colours: told apart by colour-blind people, and by their lightness in print.
+BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#999999"
+
+
+def moving_average(values: Array, window: int) -> Array:
+    """Return the mean of each ``window`` consecutive values: ``len(values) - window + 1`` numbers.
+
+    >>> moving_average(np.array([1.0, 3.0, 5.0]), 2).tolist()
+    [2.0, 4.0]
+    """
+    return np.convolve(values, np.full(window, 1 / window), mode="valid")
+
+
+def plot_loss(axes: Axes, losses: Sequence[float], window: int) -> Axes:
+    """Draw a loss for each iteration, raw and as the mean of the last ``window`` iterations, on a log scale."""
+    values = np.asarray(losses)
+    iterations = np.arange(1, len(values) + 1)
+    axes.plot(iterations, values, color=GREY, alpha=0.5, linewidth=0.5, label="each iteration")
+    window = min(window, len(values))
+    axes.plot(
+        iterations[window - 1 :],
+        moving_average(values, window),
+        color=BLUE,
+        linewidth=1.8,
+        label=f"mean of the last {window}",
+    )
+    if (values > 0).all():
+        axes.set_yscale("log")
+    axes.set_ylabel("loss")
+    axes.legend(loc="lower left")
+    axes.grid(alpha=0.3)
+    return axes
+
+
+def plot_accuracy(axes: Axes, iterations: Sequence[int], accuracies: Sequence[float], label: str) -> Axes:
+    """Draw accuracies from 0 to 1 by iteration."""
+    axes.plot(iterations, accuracies, color=VERMILION, linewidth=1.8, label=label)
+    axes.set_ylim(-0.03, 1.03)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.set_ylabel("sums right")
+    axes.legend(loc="lower right")
+    axes.grid(alpha=0.3)
+    return axes
+
+
+def training_figure(
+    title: str,
+    loss: str,
+    losses: Sequence[float],
+    watched: Sequence[int],
+    accuracies: Sequence[float],
+    label: str,
+) -> Figure:
+    """Return a figure of a training run: the loss above, the accuracy on watched examples below.
+
+    Args:
+        title: what was trained.
+        loss: the name of the loss.
+        losses: its value at each iteration.
+        watched: the iterations at which the accuracy was measured.
+        accuracies: what it was, from 0 to 1.
+        label: what it is the accuracy of.
+    """
+    figure = Figure(figsize=(8, 6), dpi=120, layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    plot_loss(above, losses, window=100)
+    plot_accuracy(below, watched, accuracies, label)
+    above.set_title(title)
+    above.set_ylabel(loss)
+    below.set_xlabel("iteration")
+    return figure

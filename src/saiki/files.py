@@ -1,0 +1,59 @@
+"""Writing files so that nothing is lost: either the new content is there, whole, or the old one still is."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for writing bytes that takes the place of ``path`` once all is written and on the disk.
+
+    On any error the temporary file is removed and ``path`` is as it was. Pipes and devices are written to directly.
+
+    Raises:
+        OSError: the folder is missing or read-only, or the disk is full.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "numbers"
+    ...     with atomic_write(path) as file:
+    ...         _ = file.write(b"1 2 3")
+    ...     path.read_bytes()
+    b'1 2 3'
+    """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
+    path = path.resolve()  # a link keeps pointing where it points
+    mode = path.stat().st_mode if path.exists() else 0o666 & ~_umask()
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def check_writable(path: Path) -> None:
+    """Raise an ``OSError`` now if ``atomic_write(path)`` would raise one for lack of a folder or of permission."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(f"{path} may not be written")
+    if path.is_file() or not path.exists():
+        tempfile.TemporaryFile(dir=path.resolve().parent).close()
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask

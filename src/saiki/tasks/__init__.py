@@ -1,0 +1,1 @@
+"""Tasks: data and a ready network, to learn from and to measure with."""

@@ -1,0 +1,96 @@
+"""The training loop, as a stream of events: whoever wants to print, plot, save or stop listens to it."""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+
+from saiki.arrays import Array, Params
+from saiki.errors import DivergenceError
+from saiki.layers import Network
+from saiki.losses import Loss
+from saiki.optimizers import Optimizer, apply_updates
+
+
+@final
+@dataclass(frozen=True)
+class Batch:
+    """What one update learns from; see ``Network.loss_and_gradients`` for the shapes."""
+
+    X: Array
+    y: Array
+    lengths: Array | None = None
+    sample_weight: Array | None = None
+
+
+@final
+@dataclass(frozen=True)
+class Step:
+    """One update has been made.
+
+    Attributes:
+        iteration: how many updates have been made, from 1.
+        loss: the mean loss of the batch, before the update.
+        params: the parameters after the update.
+        optimizer_state: the optimizer's state after the update.
+        batch: what the update learnt from.
+    """
+
+    iteration: int
+    loss: float
+    params: Params
+    optimizer_state: Any
+    batch: Batch
+
+
+def train(
+    network: Network,
+    params: Params,
+    batches: Iterable[Batch],
+    optimizer: Optimizer,
+    loss: str | Loss,
+    engine: str | None = None,
+) -> Iterator[Step]:
+    """Update the parameters once for every batch, and say so after each.
+
+    The stream ends with the batches; a listener ends it earlier by leaving its ``for`` loop.
+
+    Args:
+        network: the network to train.
+        params: the parameters to start from; they are not changed.
+        batches: what to learn from, in order.
+        optimizer: turns gradients into updates.
+        loss: the name of a loss, or a loss itself.
+        engine: the name of an engine, or None for the default one.
+
+    Yields:
+        A ``Step`` after each update.
+
+    Raises:
+        DivergenceError: the loss is no longer finite; the parameters of the last ``Step`` are those before it.
+
+    >>> from saiki import Dense, SimpleRNN
+    >>> from saiki.optimizers import sgd
+    >>> network = Network([SimpleRNN(1, 4), Dense(4, 1)])
+    >>> params = network.init(np.random.default_rng(0))
+    >>> batch = Batch(np.ones((2, 3, 1)), np.ones((2, 3)))
+    >>> losses = [step.loss for step in train(network, params, [batch] * 50, sgd(0.1), "squared_error")]
+    >>> losses[-1] < losses[0] / 10
+    True
+    """
+    optimizer_state = optimizer.init(params)
+    for iteration, batch in enumerate(batches, start=1):
+        with np.errstate(all="ignore"):  # what overflows shows in the loss, and is reported there
+            value, grads = network.loss_and_gradients(
+                params, batch.X, batch.y, loss, batch.lengths, batch.sample_weight, engine=engine
+            )
+            if not math.isfinite(value):
+                raise DivergenceError(
+                    f"the loss became {value} at iteration {iteration}: training diverged."
+                    " Try a smaller learning rate, smaller initial weights, or a bounded activation (tanh, sigmoid)."
+                )
+            updates, optimizer_state = optimizer.update(grads.params, optimizer_state, params)
+            params = apply_updates(params, updates)
+        yield Step(iteration, float(value), params, optimizer_state, batch)

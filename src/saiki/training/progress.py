@@ -1,0 +1,55 @@
+"""A progress bar, as one listener among others."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from saiki.training.loop import Step
+
+T = TypeVar("T")
+
+
+def progress(events: Iterable[T], total: int, description: str) -> Iterator[T]:
+    """Pass events on, and show on the terminal how many of ``total`` have come, how fast, and the latest loss.
+
+    The bar goes to standard error, and only to a terminal; what is printed meanwhile appears above it.
+
+    Args:
+        events: what to pass on: training steps, or anything else.
+        total: how many will come.
+        description: what is being done.
+
+    >>> list(progress("abc", 3, "reading"))
+    ['a', 'b', 'c']
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[loss]}"),
+    )
+    console = Console(stderr=True)
+    # Lines bound for a file must not be drawn into the terminal above the bar.
+    with Progress(
+        *columns,
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),
+    ) as bar:
+        task = bar.add_task(description, total=total, loss="")
+        for event in events:
+            yield event
+            bar.update(task, advance=1, loss=f"loss {event.loss:.4f}" if isinstance(event, Step) else "")

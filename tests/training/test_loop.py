@@ -1,0 +1,52 @@
+"""The training loop."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import saiki
+from saiki.optimizers import sgd
+from saiki.training import Batch, train
+
+NET = saiki.Network([saiki.SimpleRNN(1, 4, "relu"), saiki.Dense(4, 1)])
+BATCH = Batch(np.ones((2, 3, 1)), np.ones((2, 3)))
+
+
+def test_each_step_is_one_update(rng: np.random.Generator) -> None:
+    params = NET.init(rng)
+    steps = list(train(NET, params, [BATCH] * 3, sgd(0.1), "squared_error"))
+    expected = params
+    for i, step in enumerate(steps, start=1):
+        loss, grads = NET.loss_and_gradients(expected, BATCH.X, BATCH.y, "squared_error")
+        expected = {k: expected[k] - 0.1 * grads[k] for k in expected}
+        assert step.iteration == i
+        assert step.loss == loss
+        for k in expected:
+            np.testing.assert_array_equal(step.params[k], expected[k])
+
+
+def test_the_starting_parameters_are_not_changed(rng: np.random.Generator) -> None:
+    params = NET.init(rng)
+    before = {k: v.copy() for k, v in params.items()}
+    list(train(NET, params, [BATCH], sgd(0.1), "squared_error"))
+    for k in params:
+        np.testing.assert_array_equal(params[k], before[k])
+
+
+def test_a_listener_may_leave_an_endless_stream(rng: np.random.Generator) -> None:
+    for step in train(NET, NET.init(rng), itertools.repeat(BATCH), sgd(0.01), "squared_error"):
+        if step.iteration == 5:
+            break
+    assert step.iteration == 5
+
+
+def test_divergence_names_the_iteration_and_what_to_try() -> None:
+    params = NET.init(np.random.default_rng(0))
+    with pytest.raises(saiki.DivergenceError, match=r"became (inf|nan) at iteration \d+: .* smaller learning rate"):
+        list(train(NET, params, [BATCH] * 200, sgd(1e6), "squared_error"))
+
+
+def test_a_learning_rate_must_be_positive() -> None:
+    with pytest.raises(saiki.ArgumentError, match="learning_rate must be positive and finite; got -1"):
+        sgd(-1)
