@@ -11,9 +11,12 @@ from saiki.errors import ArgumentError, DtypeError, ShapeError
 Array: TypeAlias = npt.NDArray[Any]
 Params: TypeAlias = dict[str, Array]
 
+PRECISIONS = (np.float32, np.float64, np.complex128)
+"""What numbers may be computed in; complex numbers are for complex-step differentiation."""
 
-def as_float(argument: str, value: npt.ArrayLike) -> Array:
-    """Return ``value`` as an array of float32, float64 or complex128; other numbers become float64.
+
+def as_float(argument: str, value: npt.ArrayLike, dtype: npt.DTypeLike = np.float64) -> Array:
+    """Return ``value`` as an array of float32, float64 or complex128; other numbers become ``dtype``.
 
     Complex numbers are let through for complex-step differentiation.
 
@@ -30,21 +33,21 @@ def as_float(argument: str, value: npt.ArrayLike) -> Array:
             f"{argument} must be one array; got a list of parts of different sizes."
             " Pad them to one size and give lengths=."
         ) from None
-    if array.dtype in (np.float32, np.float64, np.complex128):
+    if array.dtype in PRECISIONS:
         return array
     if array.dtype.kind not in "biuf":
         raise DtypeError(f"{argument} must hold numbers; got dtype {array.dtype}. Encode it as numbers first.")
-    return array.astype(np.float64)
+    return array.astype(dtype)
 
 
-def check_finite(argument: str, array: Array) -> None:
-    """Raise an ``ArgumentError`` that names the first place that holds NaN or infinity."""
+def check_finite(argument: str, array: Array, remedy: str = "") -> None:
+    """Raise an ``ArgumentError`` that names the first place that holds NaN or infinity, and one more remedy."""
     finite = np.isfinite(array)
     if not finite.all():
         place = tuple(int(i) for i in np.argwhere(~finite)[0])
         raise ArgumentError(
             f"{argument} must be finite; got {array[place]} at index {list(place)}"
-            f" ({np.count_nonzero(~finite)} such values). Fill or drop them first."
+            f" ({np.count_nonzero(~finite)} in all). Fill or drop them first{remedy}."
         )
 
 
@@ -87,7 +90,9 @@ def existing_steps(lengths: Array, n_steps: int) -> Array:
     return mask
 
 
-def as_sequences(X: npt.ArrayLike, n_features: int, lengths: npt.ArrayLike | None) -> tuple[Array, Array | None]:
+def as_sequences(
+    X: npt.ArrayLike, n_features: int, lengths: npt.ArrayLike | None, dtype: npt.DTypeLike
+) -> tuple[Array, Array | None]:
     """Check a batch of sequences and their lengths.
 
     Steps beyond a sequence's length are set to zero, so that whatever padding holds (NaN too) touches nothing.
@@ -96,11 +101,12 @@ def as_sequences(X: npt.ArrayLike, n_features: int, lengths: npt.ArrayLike | Non
         X: ``(n_sequences, n_steps, n_features)``.
         n_features: the number of features the layer was made for.
         lengths: one length per sequence, or None where all steps exist.
+        dtype: what X becomes if it has no precision of its own, being whole numbers.
 
     Raises:
         ShapeError, DtypeError, ArgumentError: see the rule in each message.
     """
-    X = as_float("X", X)
+    X = as_float("X", X, dtype)
     if X.ndim != 3:
         remedy = " For one feature use X[..., None]." if X.ndim == 2 else ""
         raise ShapeError(f"X must be (n_sequences, n_steps, n_features); got {X.shape}.{remedy}")
@@ -109,10 +115,12 @@ def as_sequences(X: npt.ArrayLike, n_features: int, lengths: npt.ArrayLike | Non
             f"X must have {n_features} features, as the layer was made for; got {X.shape[2]} in shape {X.shape}."
             f" Give X of shape (n_sequences, n_steps, {n_features}) or make the layer for {X.shape[2]}."
         )
-    if lengths is not None:
+    if lengths is None:
+        check_finite("X", X, ", or give lengths= if they are padding")
+    else:
         lengths = as_lengths(lengths, *X.shape[:2])
         X = np.where(existing_steps(lengths, X.shape[1])[..., None], X, X.dtype.type(0))
-    check_finite("X", X)
+        check_finite("X", X)
     return X, lengths
 
 
@@ -124,14 +132,20 @@ def check_shape(argument: str, array: Array, shape: tuple[int, ...], meaning: st
 
 def check_params(params: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Raise unless ``params`` has exactly the keys and shapes that a layer needs."""
+    if not isinstance(params, Mapping):
+        raise ArgumentError(f"params must be a dict of arrays; got {type(params).__name__}. Make them with init(rng).")
     if params.keys() != shapes.keys():
-        missing, extra = sorted(shapes.keys() - params.keys()), sorted(params.keys() - shapes.keys())
-        raise ArgumentError(
-            f"params must have the keys {sorted(shapes)}; missing {missing}, extra {extra}. Make them with init(rng)."
-        )
+        wrong = {"missing": shapes.keys() - params.keys(), "not known": params.keys() - shapes.keys()}
+        found = "; ".join(f"{what}: {', '.join(sorted(keys))}" for what, keys in wrong.items() if keys)
+        raise ArgumentError(f"params must have the keys {', '.join(shapes)}; {found}. Make them with init(rng).")
     for key, shape in shapes.items():
         if np.shape(params[key]) != shape:
             raise ShapeError(f"params[{key!r}] must have shape {shape}; got {np.shape(params[key])}.")
+        if not isinstance(params[key], np.ndarray) or params[key].dtype not in PRECISIONS:
+            raise DtypeError(
+                f"params[{key!r}] must be an array of float32 or float64;"
+                f" got {getattr(params[key], 'dtype', type(params[key]).__name__)}. Use np.asarray(..., float)."
+            )
 
 
 def check_one_precision(arrays: Mapping[str, Array]) -> None:

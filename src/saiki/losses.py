@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from saiki.arrays import Array, as_float, as_lengths, existing_steps
+from saiki.arrays import Array, as_float, as_lengths, check_finite, existing_steps
 from saiki.errors import ArgumentError, ShapeError, choose
 from saiki.maths import sigmoid, softplus
 
@@ -76,8 +76,7 @@ def evaluate(
     missing = np.isnan(target)
     if missing.any():
         target, weight = np.where(missing, 0, target), np.where(missing, 0.0, 1.0)
-    if np.isinf(target).any():
-        raise ArgumentError("y must be finite, or NaN where a target is missing; got infinity.")
+    check_finite("y", target, "; NaN marks a missing target")
     if lengths is not None and Y.ndim == 3:
         exists = existing_steps(as_lengths(lengths, *Y.shape[:2]), Y.shape[1])[..., None]
         weight = np.where(exists, 1.0 if weight is None else weight, 0.0)
@@ -110,6 +109,7 @@ def _weights(Y: Array, sample_weight: npt.ArrayLike) -> Array:
     if weight.shape not in (Y.shape[:1], Y.shape[:-1]):
         choices = " or ".join(map(str, dict.fromkeys((Y.shape[:1], Y.shape[:-1]))))
         raise ShapeError(f"sample_weight must have shape {choices}; got {weight.shape}.")
-    if not np.isfinite(weight).all() or (weight < 0).any():
-        raise ArgumentError("sample_weight must be finite and not negative.")
+    check_finite("sample_weight", weight)
+    if (weight < 0).any():
+        raise ArgumentError(f"sample_weight must not be negative; got {weight.min()}. Use 0 to leave a sample out.")
     return weight.reshape(weight.shape + (1,) * (Y.ndim - weight.ndim))

@@ -27,7 +27,7 @@ def every_recurrent(n_features: int, n_units: int) -> dict[str, Layer]:
     layers: dict[str, Layer] = {}
     for name, cell in CELLS.items():
         layers[name] = saiki.Recurrent(cell, n_features, n_units)
-        if cell.has_activation:
+        if cell.activation is not None:
             for activation in ACTIVATIONS:
                 layers[f"{name} {activation}"] = saiki.Recurrent(
                     cell.with_activation(activation), n_features, n_units, bias=False

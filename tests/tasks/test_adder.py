@@ -42,6 +42,7 @@ def test_training_never_sees_what_is_held_out() -> None:
 
 def test_few_bits_are_all_trained_on_and_all_watched() -> None:
     experiment = Experiment(bits=3, iterations=500)
+    assert not experiment.holds_out
     assert len(experiment.held_out()) == 16
     seen = {tuple(batch.X.ravel()) for batch in experiment.batches()}
     assert len(seen) == 16

@@ -86,9 +86,12 @@ class Cell:
         return tuple(n for n in arguments_of(self.backward) if n not in known)
 
     @property
-    def has_activation(self) -> bool:
-        """Whether the equations leave the choice of an activation open."""
-        return "activation" in self.forward.__code__.co_names
+    def activation(self) -> str | None:
+        """The name of the activation, or None if the equations leave none to choose."""
+        if "activation" not in self.forward.__code__.co_names:
+            return None
+        function = self.forward.__globals__["activation"]
+        return next(name for name, (candidate, _) in ACTIVATIONS.items() if candidate is function)
 
     def with_activation(self, activation: str) -> "Cell":
         """Return the same equations with another activation.
@@ -108,7 +111,7 @@ def arguments_of(function: CellFunction) -> tuple[str, ...]:
 @cache
 def _with_activation(cell: Cell, activation: str) -> Cell:
     function, derivative = choose("activation", activation, ACTIVATIONS)
-    if not cell.has_activation:
+    if cell.activation is None:
         raise ArgumentError(f"activation: the equations of cell {cell.name!r} leave none to choose; leave it out.")
     words = {"activation": function, "dactivation": derivative}
     return Cell(cell.name, _rebind(cell.forward, words), _rebind(cell.backward, words))

@@ -2,8 +2,7 @@
 
 import json
 import platform
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, final
 
@@ -12,10 +11,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+import saiki
 from saiki.arrays import Array, Params
 from saiki.cells import CELLS
 from saiki.cli.outputs import OutputFile, PictureFile
-from saiki.engines import ENGINES
+from saiki.engines import DEFAULT, ENGINES
 from saiki.files import atomic_write
 from saiki.initializers import INITIALIZERS, normal
 from saiki.maths import ACTIVATIONS
@@ -40,20 +40,20 @@ class History:
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--bits", type=click.IntRange(2, 32), default=8, help="Bits of the sum.")
+@click.option("--bits", type=click.IntRange(2, 32), default=8, help="Bits of the sum; 8 adds numbers below 128.")
 @click.option("--hidden-size", type=click.IntRange(1), default=16, help="Units of the recurrent layer.")
 @click.option("--cell", type=click.Choice(list(CELLS)), default="simple", help="The recurrence.")
-@click.option("--activation", type=click.Choice(list(ACTIVATIONS)), help="Of the cell.  [default: its own]")
+@click.option("--activation", type=click.Choice(list(ACTIVATIONS)), help="Of the units.  [default: that of the cell]")
 @click.option("--init", type=click.Choice(list(INITIALIZERS)), default="xavier", help="Initial weights.")
 @click.option("--sigma", type=float, help="Standard deviation of the weights, with --init normal.  [default: 1]")
-@click.option("--loss", type=click.Choice(list(OUTPUTS)), default="squared_error", help="What is made small.")
+@click.option("--loss", type=click.Choice(list(OUTPUTS)), default="squared_error", help="What training makes small.")
 @click.option("--bias/--no-bias", default=False, help="Whether the layers have biases.")
-@click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)), default="sgd", help="How weights are changed.")
-@click.option("--learning-rate", type=float, default=0.1, help="How far.")
-@click.option("--batch-size", type=click.IntRange(1), default=1, help="Examples in each update.")
-@click.option("--iterations", type=click.IntRange(1), default=10_000, help="Updates.")
+@click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)), default="sgd", help="How gradients change weights.")
+@click.option("--learning-rate", type=float, default=0.1, help="Size of each change.")
+@click.option("--batch-size", type=click.IntRange(1), default=1, help="Examples that each update learns from.")
+@click.option("--iterations", type=click.IntRange(1), default=10_000, help="Number of updates.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Same seed, same numbers.")
-@click.option("--engine", type=click.Choice(list(ENGINES)), help="Who computes.  [default: the fastest]")
+@click.option("--engine", type=click.Choice(list(ENGINES)), help="Code that computes.  [default: reference]")
 @click.option("--every", type=click.IntRange(1), default=1000, help="Print an example every so many updates.")
 @click.option("--picture", type=PictureFile(), default="adder.png", help="Picture of the loss, or 'none'.")
 @click.option("--json", "json_file", type=OutputFile(), help="File for the settings and the whole history.")
@@ -85,7 +85,7 @@ def adder(
         raise
     finally:  # what has been done is kept, however it ended
         if json_file is not None:
-            save_history(json_file, history, click.get_current_context().params)
+            save_history(json_file, history, experiment, init, sigma)
             print(f"history: {json_file}")
         if picture is not None and history.loss:
             save_picture(picture, history, experiment)
@@ -143,13 +143,16 @@ def try_pairs(experiment: Experiment, params: Params) -> dict[str, Any]:
     return {"tried": n, "every_pair": every_pair, "right": whole, "right_by_bit": by_bit.tolist()}
 
 
-def save_history(path: Path, history: History, settings: dict[str, Any]) -> None:
-    """Write settings, versions and the whole history as JSON."""
+def save_history(path: Path, history: History, experiment: Experiment, init: str, sigma: float | None) -> None:
+    """Write versions, every setting as it was used, and the whole history as JSON."""
+    settings = {f.name: getattr(experiment, f.name) for f in fields(experiment) if f.init}
+    settings |= {"scheme": init, "sigma": sigma}
+    settings |= {"activation": experiment.recurrent.cell.activation, "engine": experiment.engine or DEFAULT}
     document = {
-        "saiki": version("saiki"),
+        "saiki": saiki.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),
-        "settings": {name: value for name, value in settings.items() if not isinstance(value, Path)},
+        "settings": settings,
     } | asdict(history)
     with atomic_write(path) as file:
         file.write(json.dumps(document, indent=1).encode())
@@ -159,13 +162,15 @@ def save_picture(path: Path, history: History, experiment: Experiment) -> None:
     """Draw the loss and the accuracy on the held-out pairs."""
     from saiki.explain.plots import training_figure
 
+    watched = len(experiment.held_out())
     figure = training_figure(
-        f"adding {experiment.bits}-bit numbers: {experiment.n_units} {experiment.cell} units, seed {experiment.seed}",
-        experiment.loss.replace("_", " "),
+        f"{experiment.n_units} {experiment.cell} units ({experiment.recurrent.cell.activation}) learn to add:"
+        f" sums of {experiment.bits} bits, seed {experiment.seed}",
+        f"loss ({experiment.loss.replace('_', ' ')})",
         history.loss,
         history.held_out_iteration,
         history.held_out_accuracy,
-        f"on {len(experiment.held_out())} pairs held out of training",
+        f"on {watched} pairs held out of training" if experiment.holds_out else f"on all {watched} pairs",
     )
     with atomic_write(path) as file:
         figure.savefig(file, format=path.suffix[1:].lower())

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from saiki.arrays import Array
 
@@ -26,30 +27,34 @@ def plot_loss(axes: Axes, losses: Sequence[float], window: int) -> Axes:
     values = np.asarray(losses)
     iterations = np.arange(1, len(values) + 1)
     axes.plot(iterations, values, color=GREY, alpha=0.5, linewidth=0.5, label="each iteration")
-    window = min(window, len(values))
+    window = min(window, 1 + len(values) // 10)
     axes.plot(
         iterations[window - 1 :],
         moving_average(values, window),
         color=BLUE,
         linewidth=1.8,
-        label=f"mean of the last {window}",
+        label=f"mean of the last {window}" if window > 1 else None,
     )
     if (values > 0).all():
         axes.set_yscale("log")
     axes.set_ylabel("loss")
-    axes.legend(loc="lower left")
-    axes.grid(alpha=0.3)
-    return axes
+    return _finish(axes)
 
 
 def plot_accuracy(axes: Axes, iterations: Sequence[int], accuracies: Sequence[float], label: str) -> Axes:
     """Draw accuracies from 0 to 1 by iteration."""
-    axes.plot(iterations, accuracies, color=VERMILION, linewidth=1.8, label=label)
+    axes.plot(iterations, accuracies, color=VERMILION, linewidth=1.8, marker=".", markersize=4, label=label)
     axes.set_ylim(-0.03, 1.03)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.set_ylabel("sums right")
-    axes.legend(loc="lower right")
+    return _finish(axes)
+
+
+def _finish(axes: Axes) -> Axes:
+    """Add a faint grid, whole numbers below, and the legend above, where it hides nothing."""
     axes.grid(alpha=0.3)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, borderaxespad=0.2)
     return axes
 
 
@@ -75,7 +80,7 @@ def training_figure(
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     plot_loss(above, losses, window=100)
     plot_accuracy(below, watched, accuracies, label)
-    above.set_title(title)
+    figure.suptitle(title, fontsize="medium")
     above.set_ylabel(loss)
     below.set_xlabel("iteration")
     return figure

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, final
 
+import numpy as np
+
 from saiki.arrays import Array, Params, as_count, existing_steps
 from saiki.errors import ArgumentError, choose
 from saiki.initializers import Parameter
@@ -36,7 +38,6 @@ class Dense(Layer):
     Raises:
         ArgumentError: an unknown activation, or a size below 1.
 
-    >>> import numpy as np
     >>> layer = Dense(2, 1)
     >>> Y, state, tape = layer.forward({"W": np.array([[1.0], [2.0]]), "b": np.zeros(1)}, [[[3.0, 4.0]]])
     >>> Y
@@ -80,14 +81,14 @@ class Dense(Layer):
         Y = function(V + params["b"] if self.bias else V)
         exists = None if lengths is None else existing_steps(lengths, X.shape[1])[..., None]
         if exists is not None:
-            Y = Y * exists
+            Y = np.where(exists, Y, Y.dtype.type(0))
         return Y, None, DenseTape(X, Y, exists)
 
     def _backward(self, params: Params, tape: DenseTape, dY: Array, dstate: Any) -> Gradients:  # noqa: ARG002
         _, derivative = ACTIVATIONS[self.activation]
         dV = dY * derivative(tape.Y)  # Y = function(V)
         if tape.exists is not None:
-            dV = dV * tape.exists  # Y = Y * exists
+            dV = np.where(tape.exists, dV, dV.dtype.type(0))
         rows = dV.reshape(-1, self.n_out)
         bias = {"b": rows.sum(axis=0)} if self.bias else {}
         dW = tape.X.reshape(-1, self.n_in).T @ rows  # V = X W + b

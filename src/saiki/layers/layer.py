@@ -29,6 +29,8 @@ class Gradients(Mapping[str, Array]):
     state: Any
 
     def __getitem__(self, name: str) -> Array:
+        if name not in self.params:
+            raise KeyError(f"no parameter {name!r}; the names are {', '.join(self.params)}")
         return self.params[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -96,7 +98,7 @@ class Layer(ABC):
 
         Args:
             params: the parameters, as ``init`` makes them.
-            X: ``(B, T, n_in)``, finite wherever a step exists.
+            X: ``(B, T, n_in)``, finite wherever a step exists; whole numbers take the precision of the parameters.
             state: the initial state; None starts from zero.
             lengths: ``(B,)``, or None where all steps exist. Outputs beyond a sequence's length are zero.
             engine: the name of an engine, or None for the default one.
@@ -109,7 +111,8 @@ class Layer(ABC):
         """
         get_engine(engine)
         check_params(params, {name: p.shape for name, p in self.parameters().items()})
-        X, lengths = as_sequences(X, self.sizes[0], lengths)
+        precision = next((np.real(v).dtype for v in params.values()), np.float64)
+        X, lengths = as_sequences(X, self.sizes[0], lengths, precision)
         check_one_precision({"X": X} | {f"params[{k!r}]": v for k, v in params.items()})
         return self._forward(params, X, state, lengths, engine)
 

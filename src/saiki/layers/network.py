@@ -44,12 +44,12 @@ class Network(Layer):
     layers: tuple[Layer, ...]
 
     def __init__(self, layers: Sequence[Layer]) -> None:
-        layers = tuple(layers)
-        if not layers or not all(isinstance(layer, Layer) for layer in layers):
+        if not isinstance(layers, Sequence) or not layers or not all(isinstance(layer, Layer) for layer in layers):
             raise ArgumentError(
-                f"layers must be one or more layers; got {[type(layer).__name__ for layer in layers]}."
+                f"layers must be a list of one or more layers; got {layers!r}."
                 " Try Network([SimpleRNN(2, 16), Dense(16, 1)])."
             )
+        layers = tuple(layers)
         for i, (one, after) in enumerate(pairwise(layers)):
             given, taken = one.sizes[1], after.sizes[0]
             if given != taken:

@@ -80,7 +80,8 @@ class Experiment:
 
     Attributes:
         adder: the task.
-        network: one recurrent layer, and one output for each step.
+        recurrent: the recurrent layer.
+        network: that layer, and one output for each step.
 
     Raises:
         ArgumentError: a name that does not exist, or a number out of range.
@@ -100,6 +101,7 @@ class Experiment:
     seed: int = 0
     engine: str | None = None
     adder: Adder = field(init=False)
+    recurrent: Recurrent = field(init=False)
     network: Network = field(init=False)
 
     def __post_init__(self) -> None:
@@ -111,9 +113,15 @@ class Experiment:
         cell = as_cell(self.cell)
         if self.activation is not None:
             cell = cell.with_activation(self.activation)
-        layers = Recurrent(cell, 2, self.n_units, self.bias), Dense(self.n_units, 1, activation, self.bias)
         object.__setattr__(self, "adder", Adder(self.bits))
-        object.__setattr__(self, "network", Network(layers))
+        object.__setattr__(self, "recurrent", Recurrent(cell, 2, self.n_units, self.bias))
+        output = Dense(self.n_units, 1, activation, self.bias)
+        object.__setattr__(self, "network", Network([self.recurrent, output]))
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether some pairs are kept from training; where there are fewer than 64, each is needed for learning."""
+        return self.adder.n_pairs >= 64
 
     def rng(self, purpose: str) -> np.random.Generator:
         """Return the generator for one purpose, so that none changes the numbers of another."""
@@ -121,12 +129,12 @@ class Experiment:
         return np.random.default_rng([self.seed, purposes.index(purpose)])
 
     def held_out(self) -> Array:
-        """Return the pairs that are never trained on: 256, or a quarter where there are fewer than 1024.
+        """Return the pairs whose accuracy is watched: 256 that are never trained on, or a quarter of fewer than 1024.
 
-        With fewer than 64 pairs each is needed for learning; then every pair is both trained on and watched.
+        Where nothing is held out, every pair is both trained on and watched.
         """
         n_pairs = self.adder.n_pairs
-        if n_pairs < 64:
+        if not self.holds_out:
             return np.arange(n_pairs)
         rng, codes = self.rng("held out"), np.empty(0, np.int64)
         while len(codes) < min(256, n_pairs // 4):  # drawn singly, since 32 bits have too many pairs to shuffle
@@ -136,8 +144,7 @@ class Experiment:
     def batches(self) -> Iterator[Batch]:
         """Draw the pairs to train on, with replacement, and never one that is held out."""
         adder, rng = self.adder, self.rng("pairs")
-        held_out = self.held_out()
-        avoid = held_out if len(held_out) < adder.n_pairs else held_out[:0]
+        avoid = self.held_out() if self.holds_out else np.empty(0, np.int64)
         for _ in range(self.iterations):
             codes = rng.integers(adder.n_pairs, size=self.batch_size)
             while (seen := np.isin(codes, avoid)).any():
