@@ -125,11 +125,11 @@ def test_bad_input_to_a_network(change: dict[str, Any], error: type[Exception], 
 def test_bad_gradients_to_backward() -> None:
     layer = saiki.SimpleRNN(2, 3)
     _, _, tape = layer.forward(RNN, X)
-    with pytest.raises(saiki.ShapeError, match=r"dY must be the shape of the outputs = \(4, 5, 3\); got \(4, 5, 2\)"):
+    with pytest.raises(saiki.ShapeError, match=r"dH must be the shape of the outputs = \(4, 5, 3\); got \(4, 5, 2\)"):
         layer.backward(RNN, tape, np.zeros((4, 5, 2)))
     with pytest.raises(saiki.ShapeError, match=r"dstate h must be \(n_sequences, n_units\) = \(4, 3\)"):
         layer.backward(RNN, tape, np.zeros((4, 5, 3)), np.zeros((3, 3)))
-    with pytest.raises(saiki.DtypeError, match="dY: float32"):
+    with pytest.raises(saiki.DtypeError, match="dH: float32"):
         layer.backward(RNN, tape, np.zeros((4, 5, 3), np.float32))
 
 
@@ -144,7 +144,7 @@ def test_bad_descriptions() -> None:
         saiki.Dense(2, 1, "softmin")
     with pytest.raises(saiki.ArgumentError, match=r"layers must be a list of one or more layers; got \[\]"):
         saiki.Network([])
-    with pytest.raises(saiki.ShapeError, match=r"layers\[1\] must take 3 features, as layers\[0\] gives; it takes 4"):
+    with pytest.raises(saiki.ShapeError, match=r"layers\[1\] must take 3 features, as come from before it; it takes 4"):
         saiki.Network([saiki.SimpleRNN(2, 3), saiki.Dense(4, 1)])
 
 

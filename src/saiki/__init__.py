@@ -2,27 +2,57 @@
 
 from saiki import cells, initializers, losses, optimizers, training
 from saiki.cells import Cell
-from saiki.errors import ArgumentError, DivergenceError, DtypeError, SaikiError, ShapeError
-from saiki.layers import Dense, Gradients, Layer, Network, Recurrent, SimpleRNN
+from saiki.errors import ArgumentError, DivergenceError, DtypeError, GradientError, SaikiError, ShapeError
+from saiki.explain.gradients import check_gradients
+from saiki.explain.truncation import truncation_error
+from saiki.layers import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    Conv1D,
+    Dense,
+    Dropout,
+    Embedding,
+    Gradients,
+    Layer,
+    LayerNorm,
+    Network,
+    Readout,
+    Recurrent,
+    SimpleRNN,
+    conv_output_size,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "ArgumentError",
+    "Bidirectional",
     "Cell",
+    "Conv1D",
     "Dense",
     "DivergenceError",
+    "Dropout",
     "DtypeError",
+    "Embedding",
+    "GradientError",
     "Gradients",
     "Layer",
+    "LayerNorm",
     "Network",
+    "Readout",
     "Recurrent",
     "SaikiError",
     "ShapeError",
     "SimpleRNN",
     "cells",
+    "check_gradients",
+    "conv_output_size",
     "initializers",
     "losses",
     "optimizers",
     "training",
+    "truncation_error",
 ]

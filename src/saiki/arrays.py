@@ -35,6 +35,8 @@ def as_float(argument: str, value: npt.ArrayLike, dtype: npt.DTypeLike = np.floa
         ) from None
     if array.dtype in PRECISIONS:
         return array
+    if array.dtype.kind == "c":
+        return array.astype(np.complex128)
     if array.dtype.kind not in "biuf":
         raise DtypeError(f"{argument} must hold numbers; got dtype {array.dtype}. Encode it as numbers first.")
     return array.astype(dtype)
@@ -58,6 +60,20 @@ def as_count(argument: str, value: object, least: int = 1) -> int:
     return int(value)
 
 
+def as_positive(argument: str, value: object) -> float:
+    """Return ``value`` as a float above 0, or raise an ``ArgumentError``."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
+        raise ArgumentError(f"{argument} must be a positive, finite number; got {value!r}.")
+    return float(value)
+
+
+def as_share(argument: str, value: object) -> float:
+    """Return ``value`` as a float from 0 up to, but not, 1, or raise an ``ArgumentError``."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 <= value < 1:
+        raise ArgumentError(f"{argument} must be a number from 0 up to, but not, 1; got {value!r}.")
+    return float(value)
+
+
 def as_lengths(lengths: npt.ArrayLike, n_sequences: int, n_steps: int) -> Array:
     """Return ``lengths`` as an int array ``(n_sequences,)`` with values from 0 to ``n_steps``.
 
@@ -65,7 +81,7 @@ def as_lengths(lengths: npt.ArrayLike, n_sequences: int, n_steps: int) -> Array:
         ShapeError: not one length for each sequence.
         ArgumentError: not whole numbers, negative, or longer than the array.
     """
-    array = np.asarray(lengths)
+    array = as_float("lengths", lengths, np.int64)
     if array.shape != (n_sequences,):
         raise ShapeError(f"lengths must hold one number per sequence, shape ({n_sequences},); got {array.shape}.")
     if array.dtype.kind not in "iu" and array.size:
@@ -90,8 +106,15 @@ def existing_steps(lengths: Array, n_steps: int) -> Array:
     return mask
 
 
+def blank_padding(X: Array, lengths: Array | None) -> Array:
+    """Return ``X (B, T, ...)`` with zeros at the steps that do not exist."""
+    if lengths is None:
+        return X
+    return np.where(existing_steps(lengths, X.shape[1])[..., None], X, X.dtype.type(0))
+
+
 def as_sequences(
-    X: npt.ArrayLike, n_features: int, lengths: npt.ArrayLike | None, dtype: npt.DTypeLike
+    X: npt.ArrayLike, n_features: int | None, lengths: npt.ArrayLike | None, dtype: npt.DTypeLike
 ) -> tuple[Array, Array | None]:
     """Check a batch of sequences and their lengths.
 
@@ -99,18 +122,18 @@ def as_sequences(
 
     Args:
         X: ``(n_sequences, n_steps, n_features)``.
-        n_features: the number of features the layer was made for.
+        n_features: the number of features the layer was made for, or None for any.
         lengths: one length per sequence, or None where all steps exist.
         dtype: what X becomes if it has no precision of its own, being whole numbers.
 
     Raises:
         ShapeError, DtypeError, ArgumentError: see the rule in each message.
     """
-    X = as_float("X", X, dtype)
+    X = np.array(as_float("X", X, dtype))  # the tape keeps it: the caller may do with the original what they like
     if X.ndim != 3:
         remedy = " For one feature use X[..., None]." if X.ndim == 2 else ""
         raise ShapeError(f"X must be (n_sequences, n_steps, n_features); got {X.shape}.{remedy}")
-    if X.shape[2] != n_features:
+    if n_features not in (None, X.shape[2]):
         raise ShapeError(
             f"X must have {n_features} features, as the layer was made for; got {X.shape[2]} in shape {X.shape}."
             f" Give X of shape (n_sequences, n_steps, {n_features}) or make the layer for {X.shape[2]}."
@@ -119,7 +142,7 @@ def as_sequences(
         check_finite("X", X, ", or give lengths= if they are padding")
     else:
         lengths = as_lengths(lengths, *X.shape[:2])
-        X = np.where(existing_steps(lengths, X.shape[1])[..., None], X, X.dtype.type(0))
+        X = blank_padding(X, lengths)
         check_finite("X", X)
     return X, lengths
 
@@ -146,6 +169,7 @@ def check_params(params: Mapping[str, Array], shapes: Mapping[str, tuple[int, ..
                 f"params[{key!r}] must be an array of float32 or float64;"
                 f" got {getattr(params[key], 'dtype', type(params[key]).__name__)}. Use np.asarray(..., float)."
             )
+        check_finite(f"params[{key!r}]", params[key])
 
 
 def check_one_precision(arrays: Mapping[str, Array]) -> None:

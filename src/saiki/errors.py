@@ -27,6 +27,10 @@ class DivergenceError(SaikiError, ArithmeticError):
     """Training left the finite numbers: the loss became NaN or infinite."""
 
 
+class GradientError(SaikiError, AssertionError):
+    """A backward pass is not the gradient of its forward pass; the message is the table of what was found."""
+
+
 def choose(argument: str, name: object, table: Mapping[str, T]) -> T:
     """Look a name up in a table of choices.
 

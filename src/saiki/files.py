@@ -24,13 +24,13 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     ...     path.read_bytes()
     b'1 2 3'
     """
-    if path.exists() and not path.is_file():
+    if _is_device(path):
         with path.open("wb") as file:
             yield file
         return
     path = path.resolve()  # a link keeps pointing where it points
     mode = path.stat().st_mode if path.exists() else 0o666 & ~_umask()
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".saiki-")
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -49,8 +49,13 @@ def check_writable(path: Path) -> None:
         raise IsADirectoryError(f"{path} is a folder")
     if path.exists() and not os.access(path, os.W_OK):
         raise PermissionError(f"{path} may not be written")
-    if path.is_file() or not path.exists():
+    if not _is_device(path):
         tempfile.TemporaryFile(dir=path.resolve().parent).close()
+
+
+def _is_device(path: Path) -> bool:
+    """Whether a path names what cannot be replaced: a pipe, a device, or an open file such as /dev/stdout."""
+    return path.is_relative_to("/dev") or path.is_relative_to("/proc") or (path.exists() and not path.is_file())
 
 
 def _umask() -> int:

@@ -1,26 +1,77 @@
 """Losses: the value and its gradient in one call, as a mean over what exists.
 
-A loss is a function of single numbers, ``(output, target)`` to ``(value, slope)``. ``evaluate`` does the rest, once for
-all of them: which targets exist, how much each counts, and the mean.
+A loss is a function ``(output, target)`` to ``(value, slope)``, for one number or one row of logits. ``evaluate`` does
+the rest, once for all of them: which targets exist, how much each counts, and the mean.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
-from saiki.arrays import Array, as_float, as_lengths, check_finite, existing_steps
-from saiki.errors import ArgumentError, ShapeError, choose
+from saiki.arrays import (
+    Array,
+    as_float,
+    as_lengths,
+    as_positive,
+    as_share,
+    check_finite,
+    existing_steps,
+)
+from saiki.errors import ArgumentError, DtypeError, ShapeError, choose
 from saiki.maths import sigmoid, softplus
 
-Loss: TypeAlias = Callable[[Array, Array], tuple[Array, Array]]
+# A distribution in float32 of a thousand classes sums to 1 within a few 1e-5.
+SUM_TOLERANCE = 1e-3
+
+
+@final
+@dataclass(frozen=True)
+class Loss:
+    """A loss.
+
+    Attributes:
+        function: ``(output, target)`` to ``(value, slope)``. Elementwise, or, with ``of_classes``, on rows of logits
+            ``(n, K)`` and distributions ``(n, K)``, with values ``(n, 1)`` and slopes ``(n, K)``.
+        of_classes: whether targets are classes: an index for each row of outputs, or a distribution over them.
+    """
+
+    function: Callable[[Array, Array], tuple[Array, Array]]
+    of_classes: bool = False
 
 
 def squared_error(output: Array, target: Array) -> tuple[Array, Array]:
     """Half the squared error ``(output - target)**2 / 2``, whose slope is ``output - target``."""
     difference = output - target
     return difference * difference / 2, difference
+
+
+def absolute_error(output: Array, target: Array) -> tuple[Array, Array]:
+    """Absolute error ``|output - target|``, whose slope is the sign, 0 at 0."""
+    difference = output - target
+    slope = np.sign(np.real(difference))
+    return difference * slope, slope
+
+
+def huber(delta: float = 1.0) -> Loss:
+    """Return the loss that is ``d**2 / 2`` up to ``|d| = delta`` and ``delta * (|d| - delta / 2)`` beyond.
+
+    Source: Huber (1964), "Robust estimation of a location parameter".
+
+    Raises:
+        ArgumentError: delta is not positive and finite.
+    """
+    as_positive("delta", delta)
+
+    def function(output: Array, target: Array) -> tuple[Array, Array]:
+        difference = output - target
+        slope = np.clip(np.real(difference), -delta, delta)
+        inside = np.abs(np.real(difference)) <= delta
+        return np.where(inside, difference * difference / 2, slope * difference - delta * delta / 2), slope
+
+    return Loss(function)
 
 
 def logistic(output: Array, target: Array) -> tuple[Array, Array]:
@@ -39,13 +90,43 @@ def logistic(output: Array, target: Array) -> tuple[Array, Array]:
     return softplus(output) - target * output, sigmoid(output) - target
 
 
-LOSSES: dict[str, Loss] = {"squared_error": squared_error, "logistic": logistic}
-"""Every loss by name."""
+def cross_entropy(label_smoothing: float = 0.0) -> Loss:
+    """Return the softmax cross-entropy of logits, ``-sum of target * log softmax(v)``, with slope ``softmax - target``.
+
+    Finite for any finite logits.
+
+    Args:
+        label_smoothing: the share of each target that is spread evenly over all classes (Szegedy et al. 2016,
+            "Rethinking the Inception architecture", section 7).
+
+    Raises:
+        ArgumentError: the share is not from 0 up to 1.
+    """
+    share = as_share("label_smoothing", label_smoothing)
+
+    def function(output: Array, target: Array) -> tuple[Array, Array]:
+        target = target * (1 - share) + share / output.shape[-1]
+        shifted = output - np.real(output).max(axis=-1, keepdims=True)
+        log_sum = np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+        value = (target * (log_sum - shifted)).sum(axis=-1, keepdims=True)
+        return value, np.exp(shifted - log_sum) - target
+
+    return Loss(function, of_classes=True)
+
+
+LOSSES: dict[str, Loss] = {
+    "squared_error": Loss(squared_error),
+    "absolute_error": Loss(absolute_error),
+    "huber": huber(),
+    "logistic": Loss(logistic),
+    "cross_entropy": cross_entropy(),
+}
+"""Every loss by name; ``huber`` with delta 1, ``cross_entropy`` without label smoothing."""
 
 
 def evaluate(
     loss: str | Loss,
-    Y: Array,
+    Y: npt.ArrayLike,
     y: npt.ArrayLike,
     lengths: npt.ArrayLike | None = None,
     sample_weight: npt.ArrayLike | None = None,
@@ -53,9 +134,11 @@ def evaluate(
     """Return the mean loss over what exists, and its gradient with respect to ``Y``.
 
     Args:
-        loss: the name of a loss, or one itself.
+        loss: the name of a loss, or one itself, such as ``huber(0.5)``.
         Y: outputs ``(B, T, K)``, one for each step, or ``(B, K)``, one for each sequence.
-        y: targets of the same shape; the last axis may be left out where K is 1. NaN marks a missing target.
+        y: targets of the same shape; the last axis may be left out where K is 1. For a loss of classes either the
+            index of a class for each row, ``(B, T)`` or ``(B,)``, or a distribution over the classes. NaN marks a
+            missing target.
         lengths: ``(B,)``; steps beyond a sequence's length do not exist.
         sample_weight: ``(B,)`` or, for outputs of each step, ``(B, T)``: how much each target counts in the mean.
 
@@ -64,52 +147,85 @@ def evaluate(
 
     Raises:
         ShapeError: y or sample_weight does not fit Y.
-        ArgumentError: an unknown loss, an infinite target, or a weight that is negative or not finite.
+        ArgumentError: an unknown loss, a target that the loss does not know, an infinite one, or a weight that is
+            negative or not finite.
 
     >>> Y = np.array([[[1.0], [3.0], [9.0]]])
     >>> value, dY = evaluate("squared_error", Y, [[0.0, np.nan, 9.0]], lengths=[2])
     >>> float(value), dY.ravel().tolist()
     (0.5, [1.0, 0.0, 0.0])
     """
-    function = loss if callable(loss) else choose("loss", loss, LOSSES)
-    target, weight = _targets(Y, y), None
-    missing = np.isnan(target)
-    if missing.any():
-        target, weight = np.where(missing, 0, target), np.where(missing, 0.0, 1.0)
-    check_finite("y", target, "; NaN marks a missing target")
-    if lengths is not None and Y.ndim == 3:
-        exists = existing_steps(as_lengths(lengths, *Y.shape[:2]), Y.shape[1])[..., None]
-        weight = np.where(exists, 1.0 if weight is None else weight, 0.0)
-        target = np.where(exists, target, 0)
-    if sample_weight is not None:
-        weight = _weights(Y, sample_weight) * (1.0 if weight is None else weight)
+    loss = loss if isinstance(loss, Loss) else choose("loss", loss, LOSSES)
+    Y = as_float("Y", Y)
+    target = as_float("y", y)
+    if target.dtype.kind == "c":
+        raise DtypeError("y must hold real numbers; got complex ones.")
+    if loss.of_classes and target.shape == Y.shape[:-1]:
+        target = target[..., None]  # one index for each row
+    else:
+        target = _like_outputs(Y, target)
 
-    value, slope = function(Y, target)
-    if weight is None:
-        return value.sum() / max(value.size, 1), slope / max(value.size, 1)
-    weight = np.broadcast_to(weight, Y.shape)
-    weight = (weight / (weight.sum() or 1.0)).astype(np.real(Y).dtype)
+    exists: Array = np.ones(target.shape, bool)
+    if lengths is not None:
+        if Y.ndim != 3:
+            raise ArgumentError("lengths: these outputs have no time axis, so no lengths either; leave it out.")
+        exists &= existing_steps(as_lengths(lengths, *Y.shape[:2]), Y.shape[1])[..., None]
+    exists &= ~np.isnan(target)
+    if loss.of_classes:
+        exists = np.logical_and.reduce(exists, axis=-1, keepdims=True)
+    target = np.where(exists, target, 0)
+    check_finite("y", target, "; NaN marks a missing target")
+    if loss.of_classes:
+        target = _distribution(target, exists, Y.shape[-1])
+    weight = exists.astype(np.float64)
+    if sample_weight is not None:
+        weight *= _weights(Y, sample_weight, exists)
+
+    value, slope = loss.function(Y, target.astype(np.real(Y).dtype))
+    weight /= weight.sum() or 1.0
+    weight = weight.astype(np.real(Y).dtype)
     return (value * weight).sum(), slope * weight
 
 
-def _targets(Y: Array, y: npt.ArrayLike) -> Array:
-    """Return the targets in the shape and precision of the outputs."""
-    target = as_float("y", y)
+def _like_outputs(Y: Array, target: Array) -> Array:
+    """Return the targets in the shape of the outputs."""
     if target.shape == Y.shape[:-1] and Y.shape[-1] == 1:
-        target = target[..., None]
+        return target[..., None]
     if target.shape != Y.shape:
-        also = f" or {Y.shape[:-1]}" if Y.shape[-1] == 1 else ""
-        raise ShapeError(f"y must have the shape of the outputs, {Y.shape}{also}; got {np.shape(y)}.")
-    return target.astype(np.real(Y).dtype, copy=False)
+        shapes = [Y.shape, Y.shape[:-1]] if Y.shape[-1] == 1 else [Y.shape]
+        remedy = " For a class index in each row use the loss 'cross_entropy'." if target.shape == Y.shape[:-1] else ""
+        raise ShapeError(
+            f"y must have the shape of the outputs, {' or '.join(map(str, shapes))}; got {target.shape}.{remedy}"
+        )
+    return target
 
 
-def _weights(Y: Array, sample_weight: npt.ArrayLike) -> Array:
-    """Return checked weights that broadcast against the outputs."""
+def _distribution(target: Array, exists: Array, n_classes: int) -> Array:
+    """Return a distribution over the classes for each row, from class indices ``(..., 1)`` or distributions."""
+    if target.shape[-1] == n_classes and n_classes > 1:
+        sums = target.sum(axis=-1, keepdims=True)
+        if (target < 0).any() or (np.abs(sums - 1) > SUM_TOLERANCE)[exists].any():
+            raise ArgumentError("y must be class indices, or distributions: not negative, and each row summing to 1.")
+        return target
+    indices = target[..., 0]
+    wrong = (indices != np.floor(indices)) | (indices < 0) | (indices >= n_classes)
+    if wrong.any():
+        raise ArgumentError(
+            f"y must hold class indices from 0 to {n_classes - 1}, as there are {n_classes} outputs;"
+            f" got {indices[wrong][0]}. Number the classes from 0 or give the last layer more outputs."
+        )
+    return (indices[..., None] == np.arange(n_classes)).astype(np.float64)
+
+
+def _weights(Y: Array, sample_weight: npt.ArrayLike, exists: Array) -> Array:
+    """Return checked weights that broadcast against the targets, 1 at most."""
     weight = as_float("sample_weight", sample_weight)
     if weight.shape not in (Y.shape[:1], Y.shape[:-1]):
         choices = " or ".join(map(str, dict.fromkeys((Y.shape[:1], Y.shape[:-1]))))
         raise ShapeError(f"sample_weight must have shape {choices}; got {weight.shape}.")
+    weight = np.broadcast_to(weight.reshape(weight.shape + (1,) * (Y.ndim - weight.ndim)), exists.shape)
+    weight = np.where(exists, weight, 0)
     check_finite("sample_weight", weight)
     if (weight < 0).any():
         raise ArgumentError(f"sample_weight must not be negative; got {weight.min()}. Use 0 to leave a sample out.")
-    return weight.reshape(weight.shape + (1,) * (Y.ndim - weight.ndim))
+    return weight / (weight.max(initial=0) or 1.0)

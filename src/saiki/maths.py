@@ -30,14 +30,15 @@ def dtanh(y: Number) -> Number:
     return 1 - y * y
 
 
-@np.errstate(over="ignore")  # exp overflows to infinity for x below -709, and 1 / infinity is the right 0
 def sigmoid(x: Number) -> Number:
-    """Logistic function ``1 / (1 + exp(-x))``.
+    """Logistic function ``1 / (1 + exp(-x))``, written so that nothing overflows.
 
     >>> [float(sigmoid(x)) for x in (-1000.0, 0.0, 1000.0)]
     [0.0, 0.5, 1.0]
     """
-    return 1 / (1 + np.exp(-x))
+    negative = np.real(x) < 0
+    small = np.exp(np.where(negative, x, -x))
+    return np.where(negative, small, 1) / (1 + small)
 
 
 def dsigmoid(y: Number) -> Number:
@@ -53,6 +54,11 @@ def relu(x: Number) -> Number:
 def drelu(y: Number) -> Number:
     """Return the slope of ``relu`` where its value is ``y``: 1 above zero, else 0."""
     return np.sign(y)  # y is never below zero
+
+
+def one_minus(y: Number) -> Number:
+    """Return ``1 - y``, so that no equation needs a literal, whose precision would be another."""
+    return 1 - y
 
 
 def identity(x: Number) -> Number:

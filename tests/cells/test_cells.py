@@ -1,8 +1,9 @@
 """Every cell in the table of contents, found by introspection."""
 
-import inspect
 import re
+import subprocess
 import sys
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -10,18 +11,21 @@ import pytest
 
 import saiki
 from saiki import maths
-from saiki.cells import CELLS
+from saiki.cells import CELLS, NAMES
 from saiki.cells.cell import arguments_of
 
 ROUNDING = 1e-14  # the same float64 operations in another order, over fewer than 100 terms
 
 
+def module_of(name: str) -> ModuleType:
+    return sys.modules[f"saiki.cells.{name}"]
+
+
 def equations_of(name: str) -> str:
     """Return the indented block under "Equations" in the docstring of a cell's file."""
-    text = inspect.getdoc(sys.modules[f"saiki.cells.{name}"]) or ""
-    block = re.search(r"Equations.*?::\n\n((?:    .*\n|\n)+)", text)
+    block = re.search(r"Equations.*?::\n\n((?:    .*\n|\n)+)", CELLS[name].equations)
     assert block, f"the docstring of {name}.py must have a block of equations"
-    return inspect.cleandoc(block[1])
+    return re.sub(r"^    ", "", block[1], flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -32,10 +36,14 @@ def test_the_equations_in_the_docstring_are_those_that_run(name: str, rng: np.ra
     x, states = rng.standard_normal((4, 2)), [rng.standard_normal((4, 3)) for _ in cell.states]
 
     scope: dict[str, Any] = {word: getattr(maths, word) for word in dir(maths)}
-    scope |= {"x": x, "activation": maths.tanh} | {f"{s}_prev": v for s, v in zip(cell.states, states, strict=True)}
-    for gate, block in zip(cell.gates, range(0, 99, 3), strict=False):
-        suffix = gate.removeprefix("a")
-        scope |= {f"{key}{suffix}": params[key][..., block : block + 3] for key in ("Wx", "Wh", "b")}
+    if cell.activation:
+        scope["activation"], _ = maths.ACTIVATIONS[cell.activation]
+    scope |= {"x": x} | {f"{s}_prev": v for s, v in zip(cell.states, states, strict=True)}
+    scope |= {vector: params[vector] for vector in cell.vectors}
+    for keys, gates in ((("Wx", "b"), cell.gates), (("Wh",), cell.recurrent), (("bh",), cell.apart)):
+        for i, gate in enumerate(gates):
+            suffix = f"_{gate}" if gate else ""
+            scope |= {f"{key}{suffix}": params[key][..., 3 * i : 3 * i + 3] for key in keys}
     exec(equations_of(name), scope)
 
     state = tuple(states) if len(states) > 1 else states[0]
@@ -48,47 +56,76 @@ def test_the_equations_in_the_docstring_are_those_that_run(name: str, rng: np.ra
 @pytest.mark.parametrize("name", CELLS)
 def test_cell_functions_hold_no_numbers(name: str) -> None:
     """A number in the code would turn float32 into float64 once compiled."""
-    for function in (CELLS[name].forward, CELLS[name].backward):
-        constants = [c for c in function.__code__.co_consts if isinstance(c, int | float)]
-        assert not constants, f"{name}.{function.__name__} holds {constants}"
+    for function in vars(module_of(name)).values():
+        if getattr(function, "__module__", None) == module_of(name).__name__:
+            constants = [c for c in function.__code__.co_consts if isinstance(c, int | float)]
+            assert not constants, f"{name}.{function.__name__} holds {constants}"
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_backward_asks_only_for_what_forward_knows(name: str) -> None:
-    cell = CELLS[name]
-    returned = cell.forward(*(np.float64(0.5) for _ in arguments_of(cell.forward)))
-    count = len(returned) if isinstance(returned, tuple) else 1
-    assert count == len(cell.states) + len(cell.saved)
+def test_cells_speak_the_vocabulary_and_nothing_else(name: str) -> None:
+    for function in (CELLS[name].forward, CELLS[name].backward, CELLS[name].look, CELLS[name].look_backward):
+        for word in function.__code__.co_names if function else ():
+            assert function is not None
+            assert function.__globals__[word] in vars(maths).values(), f"{name} says {word}"
+
+
+def test_the_gates_are_in_the_order_of_the_contract() -> None:
+    assert CELLS["lstm"].gates == ("i", "f", "g", "o")
+    assert CELLS["lstm"].states == ("h", "c")
+    assert CELLS["gru"].gates == CELLS["gru_reset_before"].gates == ("r", "z", "n")
+    assert saiki.GRU(2, 4).parameters()["bh"].shape == (4,)
+    assert "bh" not in saiki.GRU(2, 4, reset="before").parameters()
+    assert "Wh" not in saiki.Recurrent("mingru", 2, 4).parameters()
+    assert saiki.Recurrent("indrnn", 2, 4).parameters()["u"].shape == (4,)
+    assert saiki.LSTM(2, 4, peepholes=True).parameters().keys() >= {"p_i", "p_f", "p_o"}
+
+
+def test_python_m_saiki_cells_lists_every_cell_with_its_equations() -> None:
+    listed = subprocess.run([sys.executable, "-m", "saiki.cells"], capture_output=True, text=True, check=True).stdout
+    for name in NAMES:
+        assert f"\n{name}\n" in f"\n{listed}"
+        assert equations_of(name).splitlines()[0] in listed
 
 
 def test_activation_is_chosen_by_name() -> None:
-    relu = CELLS["simple"].with_activation("relu")
-    assert relu.forward(np.float64(-2.0)) == 0
-    assert relu.forward(np.float64(2.0)) == 2
-    assert CELLS["simple"].forward(np.float64(2.0)) == np.tanh(2.0)
-    assert CELLS["simple"].with_activation("relu") is relu
+    relu = CELLS["simple"].with_activation("relu").stages[0].forward
+    assert relu(np.float64(-2.0)) == 0
+    assert relu(np.float64(2.0)) == 2
+    assert CELLS["simple"].stages[0].forward(np.float64(2.0)) == np.tanh(2.0)
+    assert CELLS["simple"].with_activation("tanh") == CELLS["simple"]
+    assert saiki.SimpleRNN(2, 3) == saiki.Recurrent("simple", 2, 3)
+    assert saiki.SimpleRNN(2, 3, "relu") != saiki.Recurrent("simple", 2, 3)
 
 
 def test_unknown_names_are_errors_that_name_the_choices() -> None:
     with pytest.raises(saiki.ArgumentError, match=r"activation must be one of 'tanh', .* got 'tahn'. Did you mean"):
         saiki.SimpleRNN(2, 3, "tahn")
-    with pytest.raises(saiki.ArgumentError, match="cell must be one of 'simple'"):
+    with pytest.raises(saiki.ArgumentError, match=r"activation must be one of .* got \['relu'\]"):
+        saiki.SimpleRNN(2, 3, ["relu"])  # type: ignore[arg-type]
+    with pytest.raises(saiki.ArgumentError, match="cell must be one of 'simple', 'lstm'"):
         saiki.Recurrent("complicated", 2, 3)
+    with pytest.raises(saiki.ArgumentError, match="reset must be one of 'after', 'before'; got 'never'"):
+        saiki.GRU(2, 3, reset="never")
+    with pytest.raises(saiki.ArgumentError, match="cell 'lstm' leave none to choose"):
+        CELLS["lstm"].with_activation("relu")
 
 
-def test_a_cell_without_an_activation_refuses_one() -> None:
-    def forward(a: Any) -> Any:
-        return maths.tanh(a)
-
-    def backward(dh: Any, h: Any) -> Any:
-        return dh * maths.dtanh(h)
-
-    with pytest.raises(saiki.ArgumentError, match="'fixed' leave none to choose"):
-        saiki.Cell("fixed", forward, backward).with_activation("relu")
-
-
-def test_a_cell_needs_a_gate_and_known_arguments() -> None:
+def test_functions_that_do_not_fit_each_other_are_refused() -> None:
     with pytest.raises(saiki.ArgumentError, match="at least one gate"):
         saiki.Cell("none", lambda h_prev: h_prev, lambda dh: dh)
-    with pytest.raises(saiki.ArgumentError, match=r"got \['q'\]"):
-        saiki.Cell("odd", lambda a, q: a, lambda dh: dh)
+    with pytest.raises(saiki.ArgumentError, match=r"must return 2 values, h, hh, as the arguments .* it returns 1"):
+        saiki.Cell("saved?", lambda a: a, lambda dh, hh: dh * hh)
+    with pytest.raises(saiki.ArgumentError, match=r"must return 2 values, da, dh_prev, .* it returns 1"):
+        saiki.Cell("one gradient", lambda a, h_prev: a + h_prev, lambda dh: dh)
+    with pytest.raises(saiki.ArgumentError, match=r"must return 1 values, h, .* it returns 2"):
+        saiki.Cell("named like a gate", lambda a_i: (a_i, a_i), lambda dh, a_i: dh * a_i)
+    with pytest.raises(saiki.ArgumentError, match="look and look_backward come together"):
+        saiki.Cell("half", lambda a: a, lambda dh: dh, look=lambda h_prev: h_prev)
+
+
+def test_any_argument_that_is_no_part_of_a_gate_is_a_vector() -> None:
+    cell = saiki.Cell("leaky", lambda a, k, h_prev: a + k * h_prev, lambda dh, k, h_prev: (dh, dh * h_prev, dh * k))
+    assert cell.vectors == ("k",)
+    assert saiki.check_gradients(cell).right
+    assert arguments_of(cell.forward) == ("a", "k", "h_prev")

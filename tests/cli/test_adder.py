@@ -80,9 +80,9 @@ def test_same_seed_same_output(run: Run) -> None:
     [
         (["--bits", "0"], "Invalid value for '--bits': 0 is not in the range 2<=x<=32."),
         (["--activation", "softmin"], "'softmin' is not one of 'tanh', 'sigmoid', 'relu', 'identity'."),
-        (["--learning-rate", "-1"], "learning_rate must be positive and finite; got -1.0."),
+        (["--learning-rate", "-1"], "learning_rate must be a positive, finite number; got -1.0."),
         (["--sigma", "1"], "--sigma goes with --init normal."),
-        (["--sigma", "0", "--init", "normal"], "sigma must be positive"),
+        (["--sigma", "0", "--init", "normal"], "sigma must be a positive, finite number"),
         (
             ["--picture", "no/such/folder/a.png"],
             "cannot write 'no/such/folder/a.png': No such file or directory.",

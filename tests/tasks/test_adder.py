@@ -77,7 +77,9 @@ def test_a_network_that_never_trained_is_not_right() -> None:
         ({"optimizer": "newton"}, "optimizer must be one of"),
         ({"activation": "softmin"}, "activation must be one of"),
         ({"iterations": 0}, "iterations must be a whole number of at least 1"),
-        ({"learning_rate": 0.0}, "learning_rate must be positive"),
+        ({"learning_rate": 0.0}, "learning_rate must be a positive, finite number"),
+        ({"engine": "warp"}, "engine must be one of"),
+        ({"scheme": "kaiming"}, "scheme must be one of"),
         ({"seed": -1}, "seed must be a whole number of at least 0"),
     ],
 )

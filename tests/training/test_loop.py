@@ -48,5 +48,5 @@ def test_divergence_names_the_iteration_and_what_to_try() -> None:
 
 
 def test_a_learning_rate_must_be_positive() -> None:
-    with pytest.raises(saiki.ArgumentError, match="learning_rate must be positive and finite; got -1"):
+    with pytest.raises(saiki.ArgumentError, match="learning_rate must be a positive, finite number; got -1"):
         sgd(-1)

@@ -33,6 +33,8 @@ def main() -> None:
         _stop(str(error), USAGE)
     except (SaikiError, OSError) as error:
         _stop(str(error), FAILED)
+    except MemoryError as error:
+        _stop(f"not enough memory: {error}. Try fewer units, shorter sequences or smaller batches.", FAILED)
     except click.Abort:
         _stop("interrupted", INTERRUPTED)
 

@@ -2,9 +2,11 @@
 
 import json
 import platform
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, final
+from typing import IO, Any, final
 
 import click
 import numpy as np
@@ -16,6 +18,7 @@ from saiki.arrays import Array, Params
 from saiki.cells import CELLS
 from saiki.cli.outputs import OutputFile, PictureFile
 from saiki.engines import DEFAULT, ENGINES
+from saiki.errors import SaikiError
 from saiki.files import atomic_write
 from saiki.initializers import INITIALIZERS, normal
 from saiki.maths import ACTIVATIONS
@@ -76,20 +79,26 @@ def adder(
     scheme = init if sigma is None else normal(sigma)
     experiment = Experiment(n_units=hidden_size, scheme=scheme, **settings)
 
+    if picture is not None and json_file is not None and picture.resolve() == json_file.resolve():
+        raise click.UsageError(f"--picture and --json must be two files; both are {str(picture)!r}.")
+
     history = History()
-    try:
-        params = train_and_watch(experiment, history, every)
-        history.result = try_pairs(experiment, params)
-    except (Exception, KeyboardInterrupt) as error:
-        history.stopped = str(error) or "interrupted"
-        raise
-    finally:  # what has been done is kept, however it ended
+    with ExitStack() as at_the_end:  # what has been done is kept, however it ends
+        if picture is not None:
+            at_the_end.callback(save_picture, picture, history, experiment)
         if json_file is not None:
-            save_history(json_file, history, experiment, init, sigma)
-            print(f"history: {json_file}")
-        if picture is not None and history.loss:
-            save_picture(picture, history, experiment)
-            print(f"picture: {picture}")
+            at_the_end.callback(save_history, json_file, history, experiment, init, sigma)
+        try:
+            history.result = try_pairs(experiment, train_and_watch(experiment, history, every))
+        except KeyboardInterrupt:
+            history.stopped = "interrupted"
+            raise
+        except Exception as error:
+            history.stopped = f"{type(error).__name__}: {error}"
+            raise
+    for what, path in (("history", json_file), ("picture", picture)):
+        if path is not None:
+            print(f"{what}: {path}")
 
 
 def train_and_watch(experiment: Experiment, history: History, every: int) -> Params:
@@ -108,13 +117,13 @@ def train_and_watch(experiment: Experiment, history: History, every: int) -> Par
 
 
 def example(experiment: Experiment, step: Step) -> str:
-    """Return how the network, after this update, adds the first pair that the update learnt from."""
-    said = experiment.predict(step.params, step.batch.X[:1])[0]
+    """Return how the network added the first pair of this step, before it learnt from it."""
+    said = experiment.predict(step.before, step.batch.X[:1])[0]
     a, b, true = (_number(bits) for bits in (*step.batch.X[0].T, step.batch.y[0]))
     result = _number(said)
     verdict = "" if result == true else f"   wrong: it is {true}"
     return (
-        f"iteration {step.iteration:>6}   loss {step.loss:.6f}\n"
+        f"iteration {step.iteration:>6}   loss {step.loss:.6g}\n"
         f"  predicted  {_spelled(said)}\n"
         f"  true       {_spelled(step.batch.y[0])}\n"
         f"  {a} + {b} = {result}{verdict}\n"
@@ -154,14 +163,16 @@ def save_history(path: Path, history: History, experiment: Experiment, init: str
         "python": platform.python_version(),
         "settings": settings,
     } | asdict(history)
-    with atomic_write(path) as file:
+    with writing("--json", path) as file:
         file.write(json.dumps(document, indent=1).encode())
 
 
 def save_picture(path: Path, history: History, experiment: Experiment) -> None:
-    """Draw the loss and the accuracy on the held-out pairs."""
+    """Draw the loss and the accuracy on the held-out pairs; nothing, if nothing has happened."""
     from saiki.explain.plots import training_figure
 
+    if not history.loss:
+        return
     watched = len(experiment.held_out())
     figure = training_figure(
         f"{experiment.n_units} {experiment.cell} units ({experiment.recurrent.cell.activation}) learn to add:"
@@ -172,8 +183,18 @@ def save_picture(path: Path, history: History, experiment: Experiment) -> None:
         history.held_out_accuracy,
         f"on {watched} pairs held out of training" if experiment.holds_out else f"on all {watched} pairs",
     )
-    with atomic_write(path) as file:
+    with writing("--picture", path) as file:
         figure.savefig(file, format=path.suffix[1:].lower())
+
+
+@contextmanager
+def writing(option: str, path: Path) -> Iterator[IO[bytes]]:
+    """Open the file of an option, and name both if it cannot be written."""
+    try:
+        with atomic_write(path) as file:
+            yield file
+    except OSError as error:
+        raise SaikiError(f"{option}: {str(path)!r} could not be written: {error.strerror or error}.") from error
 
 
 def _number(bits: Array) -> int:

@@ -35,11 +35,10 @@ class PictureFile(click.ParamType[Path | None]):
         if value == "none":
             return None
         try:
-            from matplotlib.backend_bases import FigureCanvasBase
+            from saiki.explain.plots import FORMATS
         except ImportError:
             self.fail("pictures need matplotlib: pip install 'saiki[plots]', or give 'none'.", param, ctx)
         path = OutputFile().convert(value, param, ctx)
-        formats = FigureCanvasBase.get_supported_filetypes()
-        if path.suffix[1:].lower() not in formats:
-            self.fail(f"{str(path)!r} must end in one of .{', .'.join(sorted(formats))}.", param, ctx)
+        if path.suffix[1:].lower() not in FORMATS:
+            self.fail(f"{str(path)!r} must end in one of .{', .'.join(FORMATS)}.", param, ctx)
         return path

@@ -1,6 +1,6 @@
 """The NumPy engine: the one time loop and backpropagation through time, written to be read and to be believed.
 
-For a cell with gates ``a_i``, states ``h``, ... and one step, rows being sequences::
+For a cell with gates ``a``, states ``h``, ... and one step, rows being sequences::
 
     a = x @ Wx + h_prev @ Wh + b          the linear part, here, the same for every cell
     h, ..., saved = cell.forward(a, ...)  the cell's own equations
@@ -9,7 +9,7 @@ and backwards, from the last step to the first (Werbos 1990, "Backpropagation th
 
     da, dh_prev = cell.backward(dh, ...)  dh: from the loss at this step and from the step after
     dh_prev    += da @ Wh.T               what the linear part hands to the step before
-    dWx = sum over t of x.T @ da          dWh = sum of h_prev.T @ da          db = sum of da          dx = da @ Wx.T
+    dWx = sum over t of x.T @ da          dWh = sum of h_prev.T @ da     db = sum of da     dx = da @ Wx.T
 
 It runs on complex numbers too, which is how complex-step differentiation proves it.
 """
@@ -18,91 +18,119 @@ import numpy as np
 
 from saiki.arrays import Array, Params
 from saiki.cells import Cell
-from saiki.cells.cell import arguments_of
-from saiki.engines.tape import Schedule, Tape
+from saiki.cells.cell import Stage, argument, arguments_of
+from saiki.engines.tape import Schedule, Tape, Walk
 
 
 def forward(
-    cell: Cell, params: Params, X: Array, states: tuple[Array, ...], lengths: Array | None
+    cell: Cell, params: Params, X: Array, states: tuple[Array, ...], walk: Walk
 ) -> tuple[Array, tuple[Array, ...], Tape]:
     """Run the recurrence over time. See ``saiki.engines.tape.Engine``."""
     B, T, _ = X.shape
-    G, H = len(cell.gates), params["Wh"].shape[0]
-    dtype = np.result_type(X, *params.values(), *states)
-    schedule = Schedule.of(lengths, B, T)
-
-    tape = Tape(
-        schedule,
-        x=np.ascontiguousarray(schedule.sort(X).swapaxes(0, 1)),
-        a=np.empty((T, B, G, H), dtype),
-        states={name: np.zeros((T + 1, B, H), dtype) for name in cell.states},
-        saved={name: np.zeros((T, B, H), dtype) for name in cell.saved},
-    )
+    H = states[0].shape[1]
+    schedule = Schedule.of(walk.lengths, B, T, walk.reverse)
+    tape = Tape.blank(cell, X, H, schedule, walk.mask, np.result_type(X, *params.values(), *states))
     for name, initial in zip(cell.states, states, strict=True):
         tape.states[name][0] = schedule.sort(initial)
-    h, Wh = tape.states["h"], params["Wh"]
-    a = tape.a.reshape(T, B, G * H)
-    np.matmul(tape.x, params["Wx"], out=a)
+
+    np.matmul(tape.x, params["Wx"], out=tape.a.reshape(T, B, len(cell.gates) * H))
     if "b" in params:
-        a += params["b"]
+        tape.a[...] += params["b"].reshape(len(cell.gates), H)
+    if "bh" in params:
+        tape.apart[...] += params["bh"].reshape(len(cell.apart), H)
 
     for t, n in enumerate(schedule.alive):
-        a[t, :n] += h[t, :n] @ Wh
-        values = cell.forward(*(_at(tape, cell, name, t, n) for name in arguments_of(cell.forward)))
-        values = values if isinstance(values, tuple) else (values,)
-        n_states = len(cell.states)
-        for name, value in zip(cell.states, values[:n_states], strict=True):
-            tape.states[name][t + 1, :n] = value
-        for name, value in zip(cell.saved, values[n_states:], strict=True):
-            tape.saved[name][t, :n] = value
+        now = tape.at(cell, t) | {name: params[name] for name in cell.vectors}
+        for stage in cell.stages:
+            if stage.gates:
+                product = _masked(now[stage.sees], tape.mask) @ params["Wh"][:, _columns(cell, stage, H)]
+                parts = product.reshape(n, len(stage.gates), H).swapaxes(0, 1)
+                for gate, part in zip(stage.gates, parts, strict=True):
+                    now[argument("h" if gate in cell.apart else "a", gate)] += part
+            values = _as_tuple(stage.forward(*(now[name] for name in arguments_of(stage.forward))))
+            for name, value in zip(stage.returns, values, strict=True):
+                now[name][...] = value
 
-    final = tuple(schedule.unsort(tape.states[name][schedule.lengths, np.arange(B)]) for name in cell.states)
-    return schedule.unsort(h[1:].swapaxes(0, 1)), final, tape
+    final = (tape.states[name][schedule.lengths, np.arange(B)] for name in cell.states)
+    return schedule.unwalk(tape.states["h"][1:]), tuple(map(schedule.unsort, final)), tape
 
 
 def backward(
-    cell: Cell, params: Params, tape: Tape, dH: Array, dstates: tuple[Array, ...]
+    cell: Cell, params: Params, tape: Tape, dH: Array, dstates: tuple[Array, ...], tbptt: int | None
 ) -> tuple[Params, Array, tuple[Array, ...]]:
     """Backpropagate through time. See ``saiki.engines.tape.Engine``."""
     T, B, G, H = tape.a.shape
-    schedule, Wh = tape.schedule, params["Wh"]
-    dh_loss = schedule.sort(dH).swapaxes(0, 1)
+    schedule = tape.schedule
     dtype = np.result_type(tape.a, dH, *dstates)
-    dstate = {f"d{s}": schedule.sort(d).astype(dtype) for s, d in zip(cell.states, dstates, strict=True)}
-    da = np.zeros((T, B, G * H), dtype)
+    dh_loss = schedule.walk(dH)
+    dstate = {name: schedule.sort(d).astype(dtype) for name, d in zip(cell.states, dstates, strict=True)}
+    dx_parts = np.zeros((T, B, G, H), dtype)
+    dh_parts = np.zeros((T, B, len(cell.recurrent), H), dtype)
+    dparams = {name: np.zeros(H, dtype) for name in cell.vectors}
 
     for t in reversed(range(T)):
         n = schedule.alive[t]
-        dstate["dh"][:n] += dh_loss[t, :n]
-        now = {name: d[:n] for name, d in dstate.items()}
-        grads = cell.backward(
-            *(now[name] if name in now else _at(tape, cell, name, t, n) for name in arguments_of(cell.backward))
-        )
-        grads = grads if isinstance(grads, tuple) else (grads,)
-        of = dict(zip(arguments_of(cell.forward), grads, strict=True))
-        for g, gate in enumerate(cell.gates):
-            da[t, :n, g * H : (g + 1) * H] = of[gate]
-        for name in cell.states:
-            dstate[f"d{name}"][:n] = of.get(f"{name}_prev", 0)
-        dstate["dh"][:n] += da[t, :n] @ Wh.T
+        if tbptt is not None and (t + 1) % tbptt == 0 and t + 1 < T:
+            for d in dstate.values():
+                d[: schedule.alive[t + 1]] = 0  # a sequence that ends here keeps what the loss says of its final state
+        dstate["h"][:n] += dh_loss[t, :n]
+        now = tape.at(cell, t) | {name: params[name] for name in cell.vectors}
+        now |= {f"d{name}": d[:n].copy() for name, d in dstate.items()}
+        for d in dstate.values():
+            d[:n] = 0  # from here on, the gradients of the previous states
+        for stage in reversed(cell.stages):
+            grads = _as_tuple(stage.backward(*(now[name] for name in arguments_of(stage.backward))))
+            for name, grad in zip(arguments_of(stage.forward), grads, strict=True):
+                if name.endswith("_prev"):
+                    dstate[name.removesuffix("_prev")][:n] += grad
+                elif name in cell.vectors:
+                    dparams[name] += grad.sum(axis=0)
+                else:
+                    now[f"d{name}"] = grad  # of a gate, or of a value that the stage before saved
+            for r, gate in enumerate(cell.recurrent):
+                if gate in stage.gates:
+                    dh_parts[t, :n, r] = now[f"d{argument('h' if gate in cell.apart else 'a', gate)}"]
+            if stage.gates:
+                columns = _columns(cell, stage, H)
+                rows = dh_parts[t, :n].reshape(n, len(cell.recurrent) * H)[:, columns]
+                seen = _masked(rows @ params["Wh"][:, columns].T, tape.mask)
+                if stage.sees == "v":
+                    now["dv"] = seen
+                else:
+                    dstate["h"][:n] += seen
+        for g, name in enumerate(cell.inputs):
+            dx_parts[t, :n, g] = now[f"d{name}"]
 
-    rows = da.reshape(T * B, G * H)
-    dparams = {
-        "Wx": tape.x.reshape(T * B, tape.x.shape[2]).T @ rows,
-        "Wh": tape.states["h"][:-1].reshape(T * B, H).T @ rows,
-    }
+    rows = dx_parts.reshape(T * B, G * H)
+    dparams["Wx"] = tape.x.reshape(T * B, tape.x.shape[2]).T @ rows
     if "b" in params:
         dparams["b"] = rows.sum(axis=0)
-    dX = schedule.unsort((da @ params["Wx"].T).swapaxes(0, 1))
-    return dparams, dX, tuple(schedule.unsort(dstate[f"d{name}"]) for name in cell.states)
+    if cell.recurrent:
+        rows = dh_parts.reshape(T * B, len(cell.recurrent) * H)
+        seen_by = {"h_prev": tape.states["h"][:-1], **tape.saved}
+        dparams["Wh"] = np.concatenate(
+            [
+                _masked(seen_by[stage.sees], tape.mask).reshape(T * B, H).T @ rows[:, _columns(cell, stage, H)]
+                for stage in cell.stages
+            ],
+            axis=1,
+        )
+    if "bh" in params:
+        dparams["bh"] = dh_parts[:, :, [cell.recurrent.index(gate) for gate in cell.apart]].sum(axis=(0, 1)).ravel()
+    dX = dx_parts.reshape(T, B, G * H) @ params["Wx"].T
+    return dparams, schedule.unwalk(dX), tuple(schedule.unsort(d) for d in dstate.values())
 
 
-def _at(tape: Tape, cell: Cell, name: str, t: int, n: int) -> Array:
-    """Return the value that a cell function calls ``name``, at step ``t``, for the first ``n`` sequences."""
-    if name in cell.gates:
-        return tape.a[t, :n, cell.gates.index(name)]
-    if name in cell.states:
-        return tape.states[name][t + 1, :n]
-    if name in cell.saved:
-        return tape.saved[name][t, :n]
-    return tape.states[name.removesuffix("_prev")][t, :n]
+def _columns(cell: Cell, stage: Stage, H: int) -> slice:
+    """Return the columns of ``Wh`` that belong to the gates of a stage; they stand side by side."""
+    first = cell.recurrent.index(stage.gates[0]) if stage.gates else 0
+    return slice(first * H, (first + len(stage.gates)) * H)
+
+
+def _masked(h: Array, mask: Array | None) -> Array:
+    """Return the state (or its gradient) of the first rows as a product with ``Wh`` sees it."""
+    return h if mask is None else h * mask[: h.shape[-2]]
+
+
+def _as_tuple(values: Array | tuple[Array, ...]) -> tuple[Array, ...]:
+    return values if isinstance(values, tuple) else (values,)

@@ -2,44 +2,47 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import NamedTuple, Protocol, final
 
 import numpy as np
 
-from saiki.arrays import Array, Params
+from saiki.arrays import Array, Params, existing_steps
 from saiki.cells import Cell
+from saiki.cells.cell import argument
 
 
 @final
 @dataclass(frozen=True)
 class Schedule:
-    """Which sequences are alive at each step.
+    """In which order time is walked, and which sequences are alive at each step.
 
-    Sequences are walked longest first, so that those alive at a step are the first ``alive[t]`` rows, and padding
-    costs nothing.
+    Sequences are walked longest first, so that those alive at a step are the first ``alive[t]`` rows and padding costs
+    nothing.
 
     Attributes:
         order: the row of the caller's batch that stands at each place, or None where all lengths are equal.
         alive: the number of sequences that have a step ``t``, for every ``t``.
         lengths: the length of the sequence at each place.
+        reverse: whether each sequence is walked from its own last step to its first.
     """
 
     order: Array | None
     alive: tuple[int, ...]
     lengths: Array
+    reverse: bool = False
 
     @classmethod
-    def of(cls, lengths: Array | None, n_sequences: int, n_steps: int) -> "Schedule":
+    def of(cls, lengths: Array | None, n_sequences: int, n_steps: int, reverse: bool = False) -> "Schedule":
         """Make the schedule for ``n_sequences`` of at most ``n_steps`` steps.
 
         >>> Schedule.of(np.array([1, 3, 0]), 3, 3).alive
         (2, 1, 1)
         """
         if lengths is None:
-            return cls(None, (n_sequences,) * n_steps, np.full(n_sequences, n_steps))
+            return cls(None, (n_sequences,) * n_steps, np.full(n_sequences, n_steps), reverse)
         order = np.argsort(-lengths, kind="stable")
         alive = np.count_nonzero(lengths[:, None] > np.arange(n_steps), axis=0)
-        return cls(order, tuple(alive.tolist()), lengths[order])
+        return cls(order, tuple(alive.tolist()), lengths[order], reverse)
 
     def sort(self, rows: Array) -> Array:
         """Put rows from the caller's order into the order of walking."""
@@ -53,25 +56,88 @@ class Schedule:
         restored[self.order] = rows
         return restored
 
+    def walk(self, X: Array) -> Array:
+        """Put a batch ``(B, T, ...)`` into the order of walking, ``(T, B, ...)``."""
+        return self._turn(self.sort(X)).swapaxes(0, 1)
+
+    def unwalk(self, x: Array) -> Array:
+        """Put ``(T, B, ...)`` back into the caller's order, ``(B, T, ...)``."""
+        return self.unsort(self._turn(x.swapaxes(0, 1)))
+
+    def _turn(self, rows: Array) -> Array:
+        """Turn round the existing steps of every row, if time is walked in reverse; twice is not at all."""
+        if not self.reverse:
+            return rows
+        if self.order is None:
+            return rows[:, ::-1]
+        steps = np.arange(rows.shape[1])
+        turned = np.where(existing_steps(self.lengths, len(steps)), self.lengths[:, None] - 1 - steps, steps)
+        return np.take_along_axis(rows, turned[..., None], axis=1)
+
 
 @final
 @dataclass(frozen=True)
 class Tape:
-    """Every quantity of a forward pass that the backward pass, or a reader, needs. All arrays are time-major.
+    """Every quantity of a forward pass that the backward pass, or a reader, needs. Time comes first.
 
     Attributes:
-        schedule: which rows are alive when, and where they came from.
+        schedule: the order of steps and rows, and which rows are alive when.
         x: inputs ``(T, B, F)``.
-        a: pre-activations ``(T, B, G, H)``, a block for each gate.
+        a: pre-activations ``(T, B, G, H)``, a block for each gate; only the input's part for a gate that takes its
+            parts apart.
+        apart: the previous state's part of such gates ``(T, B, A, H)``.
         states: for each state of the cell ``(T + 1, B, H)``; the initial state is at index 0.
         saved: for each value that the cell saves ``(T, B, H)``.
+        mask: what the previous state is multiplied by where a product with ``Wh`` sees it ``(B, H)``, or None.
     """
 
     schedule: Schedule
     x: Array
     a: Array
+    apart: Array
     states: Mapping[str, Array]
     saved: Mapping[str, Array]
+    mask: Array | None
+
+    @classmethod
+    def blank(
+        cls, cell: Cell, X: Array, n_units: int, schedule: Schedule, mask: Array | None, dtype: np.dtype
+    ) -> "Tape":
+        """Make a tape to write on, with the inputs ``X (B, T, F)`` on it."""
+        B, T, _ = X.shape
+        return cls(
+            schedule,
+            x=np.ascontiguousarray(schedule.walk(X)),
+            a=np.zeros((T, B, len(cell.gates), n_units), dtype),
+            apart=np.zeros((T, B, len(cell.apart), n_units), dtype),
+            states={name: np.zeros((T + 1, B, n_units), dtype) for name in cell.states},
+            saved={name: np.zeros((T, B, n_units), dtype) for name in cell.saved},
+            mask=None if mask is None else schedule.sort(mask),
+        )
+
+    def at(self, cell: Cell, t: int) -> dict[str, Array]:
+        """Return, for step ``t`` and the rows alive, a view of every quantity under its name in the equations."""
+        n = self.schedule.alive[t]
+        views = {f"{name}_prev": states[t, :n] for name, states in self.states.items()}
+        views |= {name: states[t + 1, :n] for name, states in self.states.items()}
+        views |= {name: saved[t, :n] for name, saved in self.saved.items()}
+        views |= {name: self.a[t, :n, g] for g, name in enumerate(cell.inputs)}
+        views |= {argument("h", gate): self.apart[t, :n, k] for k, gate in enumerate(cell.apart)}
+        return views
+
+
+class Walk(NamedTuple):
+    """How an engine is to walk through time.
+
+    Attributes:
+        lengths: the length of each sequence ``(B,)``, or None where all steps exist.
+        reverse: whether each sequence is walked from its own last step to its first.
+        mask: what the previous state is multiplied by where a product with ``Wh`` sees it ``(B, H)``, or None.
+    """
+
+    lengths: Array | None = None
+    reverse: bool = False
+    mask: Array | None = None
 
 
 class Engine(Protocol):
@@ -81,11 +147,14 @@ class Engine(Protocol):
     """
 
     def forward(
-        self, cell: Cell, params: Params, X: Array, states: tuple[Array, ...], lengths: Array | None
+        self, cell: Cell, params: Params, X: Array, states: tuple[Array, ...], walk: Walk
     ) -> tuple[Array, tuple[Array, ...], Tape]:
         """Return the outputs ``(B, T, H)``, the final states, and the tape."""
 
     def backward(
-        self, cell: Cell, params: Params, tape: Tape, dH: Array, dstates: tuple[Array, ...]
+        self, cell: Cell, params: Params, tape: Tape, dH: Array, dstates: tuple[Array, ...], tbptt: int | None
     ) -> tuple[Params, Array, tuple[Array, ...]]:
-        """Return the gradients of the parameters, the input ``(B, T, F)``, and the initial states."""
+        """Return the gradients of the parameters, the input ``(B, T, F)``, and the initial states.
+
+        With ``tbptt``, no gradient of a state passes from one window of that many steps to the window before.
+        """

@@ -9,6 +9,9 @@ from matplotlib.ticker import MaxNLocator
 
 from saiki.arrays import Array
 
+FORMATS = "png", "svg", "pdf", "jpg"
+"""The endings of the files that a picture can be written to."""
+
 # Okabe and Ito's colours: told apart by colour-blind people, and by their lightness in print.
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#999999"
 

@@ -1,8 +1,30 @@
 """Layers: immutable descriptions with a pure forward and a pure backward over explicit parameters."""
 
+from saiki.layers.bidirectional import Bidirectional
+from saiki.layers.conv import Conv1D, conv_output_size
 from saiki.layers.dense import Dense
+from saiki.layers.dropout import Dropout
+from saiki.layers.embedding import Embedding
 from saiki.layers.layer import Gradients, Layer
 from saiki.layers.network import Network
-from saiki.layers.recurrent import Recurrent, SimpleRNN
+from saiki.layers.norm import LayerNorm
+from saiki.layers.readout import Readout
+from saiki.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 
-__all__ = ["Dense", "Gradients", "Layer", "Network", "Recurrent", "SimpleRNN"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "Bidirectional",
+    "Conv1D",
+    "Dense",
+    "Dropout",
+    "Embedding",
+    "Gradients",
+    "Layer",
+    "LayerNorm",
+    "Network",
+    "Readout",
+    "Recurrent",
+    "SimpleRNN",
+    "conv_output_size",
+]

@@ -1,25 +1,21 @@
 """The dense layer: the same linear map and activation at every step."""
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
-import numpy as np
-
-from saiki.arrays import Array, Params, as_count, existing_steps
-from saiki.errors import ArgumentError, choose
+from saiki.arrays import Array, Params, as_count, blank_padding
+from saiki.errors import choose
 from saiki.initializers import Parameter
-from saiki.layers.layer import Gradients, Layer
+from saiki.layers.layer import Context, Gradients, Layer, Result, no_state
 from saiki.maths import ACTIVATIONS
 
 
-@final
-@dataclass(frozen=True)
-class DenseTape:
-    """What the backward pass of a dense layer needs: inputs, outputs, and which steps exist."""
+class DenseTape(NamedTuple):
+    """What the backward pass of a dense layer needs."""
 
     X: Array
     Y: Array
-    exists: Array | None
+    lengths: Array | None
 
 
 @final
@@ -38,12 +34,11 @@ class Dense(Layer):
     Raises:
         ArgumentError: an unknown activation, or a size below 1.
 
-    >>> layer = Dense(2, 1)
-    >>> Y, state, tape = layer.forward({"W": np.array([[1.0], [2.0]]), "b": np.zeros(1)}, [[[3.0, 4.0]]])
-    >>> Y
-    array([[[11.]]])
-    >>> layer.backward({"W": np.array([[1.0], [2.0]]), "b": np.zeros(1)}, tape, [[[1.0]]]).X
-    array([[[1., 2.]]])
+    >>> import numpy as np
+    >>> layer, params = Dense(2, 1), {"W": np.array([[1.0], [2.0]]), "b": np.zeros(1)}
+    >>> Y, state, tape = layer.forward(params, [[[3.0, 4.0]]])
+    >>> Y, layer.backward(params, tape, [[[1.0]]]).X
+    (array([[[11.]]]), array([[[1., 2.]]]))
     """
 
     n_in: int
@@ -61,38 +56,27 @@ class Dense(Layer):
         """The number of features that come in, and that go out."""
         return self.n_in, self.n_out
 
+    @classmethod
+    def examples(cls) -> list[Layer]:
+        """Return a layer for every activation, with and without bias."""
+        return [cls(2, 3, activation, bias) for activation in ACTIVATIONS for bias in (True, False)]
+
     def parameters(self) -> dict[str, Parameter]:
         """Return the layer's parameters by name: shape and fan-in."""
         bias = {"b": Parameter((self.n_out,))} if self.bias else {}
         return {"W": Parameter((self.n_in, self.n_out), self.n_in)} | bias
 
-    def _forward(
-        self,
-        params: Params,
-        X: Array,
-        state: Any,
-        lengths: Array | None,
-        engine: str | None,  # noqa: ARG002
-    ) -> tuple[Array, None, DenseTape]:
-        if state is not None:
-            raise ArgumentError(f"state: a dense layer has none; got {type(state).__name__}. Leave it out.")
+    def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result:
+        no_state("dense", state)
         function, _ = ACTIVATIONS[self.activation]
         V = X @ params["W"]
-        Y = function(V + params["b"] if self.bias else V)
-        exists = None if lengths is None else existing_steps(lengths, X.shape[1])[..., None]
-        if exists is not None:
-            Y = np.where(exists, Y, Y.dtype.type(0))
-        return Y, None, DenseTape(X, Y, exists)
+        Y = blank_padding(function(V + params["b"] if self.bias else V), context.lengths)
+        return Result(Y, None, DenseTape(X, Y, context.lengths), context.lengths)
 
-    def _backward(self, params: Params, tape: DenseTape, dY: Array, dstate: Any) -> Gradients:  # noqa: ARG002
+    def _backward(self, params: Params, tape: DenseTape, dY: Array, dstate: Any, tbptt: int | None) -> Gradients:  # noqa: ARG002
         _, derivative = ACTIVATIONS[self.activation]
-        dV = dY * derivative(tape.Y)  # Y = function(V)
-        if tape.exists is not None:
-            dV = np.where(tape.exists, dV, dV.dtype.type(0))
+        dV = blank_padding(dY * derivative(tape.Y), tape.lengths)  # Y = function(V)
         rows = dV.reshape(-1, self.n_out)
         bias = {"b": rows.sum(axis=0)} if self.bias else {}
         dW = tape.X.reshape(-1, self.n_in).T @ rows  # V = X W + b
         return Gradients({"W": dW} | bias, dV @ params["W"].T, None)
-
-    def _output_shape(self, tape: DenseTape) -> tuple[int, ...]:
-        return tape.Y.shape

@@ -3,14 +3,25 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
 
-from saiki.arrays import Array, Params, as_float, as_sequences, check_one_precision, check_params, check_shape
+from saiki.arrays import (
+    Array,
+    Params,
+    as_count,
+    as_float,
+    as_sequences,
+    blank_padding,
+    check_one_precision,
+    check_params,
+    check_shape,
+)
 from saiki.engines import get_engine
-from saiki.initializers import Initializer, Parameter, initialize
+from saiki.errors import ArgumentError
+from saiki.initializers import Parameter, Scheme, initialize
 
 
 @final
@@ -40,6 +51,45 @@ class Gradients(Mapping[str, Array]):
         return len(self.params)
 
 
+class Context(NamedTuple):
+    """What goes along with the arrays through a forward pass.
+
+    Attributes:
+        lengths: the length of each sequence ``(B,)``, or None where all steps exist or there is no time any more.
+        engine: the name of the engine, or None for the default one.
+        rng: the source of dropout; None drops nothing.
+    """
+
+    lengths: Array | None
+    engine: str | None
+    rng: np.random.Generator | None
+
+
+class Result(NamedTuple):
+    """What a layer's own forward returns: the outputs, the final state, the tape, and the lengths of the outputs."""
+
+    Y: Array
+    state: Any
+    tape: Any
+    lengths: Array | None
+
+
+@final
+@dataclass(frozen=True)
+class LayerTape:
+    """What ``forward`` returns for ``backward``.
+
+    Attributes:
+        content: what the layer's own backward needs.
+        output_shape: the shape of the outputs.
+        lengths: the lengths of the inputs.
+    """
+
+    content: Any
+    output_shape: tuple[int, ...]
+    lengths: Array | None
+
+
 class Layer(ABC):
     """A layer maps sequences ``(B, T, n_in)`` to sequences ``(B, T, n_out)``; it holds no parameters.
 
@@ -48,40 +98,41 @@ class Layer(ABC):
 
     @property
     @abstractmethod
-    def sizes(self) -> tuple[int, int]:
-        """The number of features that come in, and that go out."""
+    def sizes(self) -> tuple[int | None, int | None]:
+        """The number of features that come in, and that go out; None for as many as come in."""
 
     @abstractmethod
     def parameters(self) -> dict[str, Parameter]:
-        """Return the layer's parameters by name: shape and fan-in."""
+        """Return the layer's parameters by name: shape, fan-in and blocks."""
+
+    @classmethod
+    @abstractmethod
+    def examples(cls) -> "list[Layer]":
+        """Return small layers of this class that between them use every option; each is proved by the tests."""
 
     @abstractmethod
-    def _forward(
-        self, params: Params, X: Array, state: Any, lengths: Array | None, engine: str | None
-    ) -> tuple[Array, Any, Any]: ...
+    def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result: ...
 
     @abstractmethod
-    def _backward(self, params: Params, tape: Any, dY: Array, dstate: Any) -> Gradients: ...
-
-    @abstractmethod
-    def _output_shape(self, tape: Any) -> tuple[int, ...]: ...
+    def _backward(self, params: Params, tape: Any, dY: Array, dstate: Any, tbptt: int | None) -> Gradients: ...
 
     @final
     def init(
         self,
         rng: np.random.Generator,
-        scheme: str | Initializer = "xavier",
+        scheme: Scheme = "xavier",
         dtype: npt.DTypeLike = np.float64,
     ) -> Params:
         """Draw parameters: weights by ``scheme``, each by its own fan-in, and zero biases.
 
         Args:
             rng: the source of randomness.
-            scheme: "normal", "xavier", "he", or an initializer such as ``saiki.initializers.normal(0.01)``.
+            scheme: the name of an initializer, one itself such as ``saiki.initializers.normal(0.01)``, or a dict of
+                them for some parameters, such as ``{"Wh": "orthogonal", "b_f": constant(1)}``.
             dtype: float64 or float32; the layer then computes in it.
 
         Raises:
-            ArgumentError: an unknown scheme or another dtype.
+            ArgumentError: an unknown scheme or parameter, or another dtype.
         """
         return initialize(rng, self.parameters(), scheme, dtype)
 
@@ -93,15 +144,17 @@ class Layer(ABC):
         state: Any = None,
         lengths: npt.ArrayLike | None = None,
         engine: str | None = None,
-    ) -> tuple[Array, Any, Any]:
+        rng: np.random.Generator | None = None,
+    ) -> tuple[Array, Any, LayerTape]:
         """Run the layer.
 
         Args:
             params: the parameters, as ``init`` makes them.
             X: ``(B, T, n_in)``, finite wherever a step exists; whole numbers take the precision of the parameters.
-            state: the initial state; None starts from zero.
+            state: the initial state; None starts from zero, or from the learnt initial state where there is one.
             lengths: ``(B,)``, or None where all steps exist. Outputs beyond a sequence's length are zero.
             engine: the name of an engine, or None for the default one.
+            rng: the source of dropout while training; None, for predictions, drops nothing.
 
         Returns:
             The outputs ``(B, T, n_out)``, the final state, and the tape that ``backward`` needs.
@@ -109,31 +162,68 @@ class Layer(ABC):
         Raises:
             ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
         """
-        get_engine(engine)
-        check_params(params, {name: p.shape for name, p in self.parameters().items()})
-        precision = next((np.real(v).dtype for v in params.values()), np.float64)
-        X, lengths = as_sequences(X, self.sizes[0], lengths, precision)
-        check_one_precision({"X": X} | {f"params[{k!r}]": v for k, v in params.items()})
-        return self._forward(params, X, state, lengths, engine)
+        Y, final_state, tape, _ = self._checked_forward(params, X, state, lengths, engine, rng)
+        return Y.copy(), final_state, tape  # the tape keeps its own: what the caller does with Y changes no gradient
 
     @final
-    def backward(self, params: Params, tape: Any, dY: npt.ArrayLike, dstate: Any = None) -> Gradients:
+    def backward(
+        self, params: Params, tape: LayerTape, dH: npt.ArrayLike, dstate: Any = None, tbptt: int | None = None
+    ) -> Gradients:
         """Run the layer backwards.
 
         Args:
             params: the parameters that the forward pass was given.
             tape: what the forward pass returned.
-            dY: the gradient of the loss with respect to the outputs ``(B, T, n_out)``.
+            dH: the gradient of the loss with respect to the outputs ``(B, T, n_out)``.
             dstate: its gradient with respect to the final state; None where the loss does not see that.
+            tbptt: truncated backpropagation through time: no gradient passes from one window of that many steps to the
+                window before. None is the full gradient.
 
         Returns:
             The gradients of the parameters, of the input and of the initial state.
 
         Raises:
-            ShapeError, DtypeError: dY or dstate does not have the shape and precision of what it is the gradient of.
+            ShapeError, DtypeError: dH or dstate does not have the shape and precision of what it is the gradient of.
+            ArgumentError: tbptt is below 1.
         """
         check_params(params, {name: p.shape for name, p in self.parameters().items()})
-        dY = as_float("dY", dY)
-        check_shape("dY", dY, self._output_shape(tape), "the shape of the outputs")
-        check_one_precision({"dY": dY} | {f"params[{k!r}]": v for k, v in params.items()})
-        return self._backward(params, tape, dY, dstate)
+        if not isinstance(tape, LayerTape):
+            raise ArgumentError(f"tape must be what forward returned third; got {type(tape).__name__}.")
+        dH = as_float("dH", dH)
+        check_shape("dH", dH, tape.output_shape, "the shape of the outputs")
+        check_one_precision({"dH": dH} | {f"params[{k!r}]": v for k, v in params.items()})
+        if tbptt is not None:
+            as_count("tbptt", tbptt)
+        grads = self._backward(params, tape.content, dH, dstate, tbptt)
+        return Gradients(grads.params, blank_padding(grads.X, tape.lengths), grads.state)
+
+    @final
+    def _checked_forward(
+        self,
+        params: Params,
+        X: npt.ArrayLike,
+        state: Any,
+        lengths: npt.ArrayLike | None,
+        engine: str | None,
+        rng: np.random.Generator | None,
+    ) -> tuple[Array, Any, LayerTape, Array | None]:
+        """Check everything, run, and return also the lengths of the outputs."""
+        get_engine(engine)
+        check_params(params, {name: p.shape for name, p in self.parameters().items()})
+        precision = next((np.real(v).dtype for v in params.values()), np.float64)
+        X, lengths = as_sequences(X, self.sizes[0], lengths, precision)
+        check_one_precision({"X": X} | {f"params[{k!r}]": v for k, v in params.items()})
+        result = self._forward(params, X, state, Context(lengths, engine, rng))
+        return result.Y, result.state, LayerTape(result.tape, result.Y.shape, lengths), result.lengths
+
+
+def needs_time(layer: str, X: Array) -> None:
+    """Raise an ``ArgumentError`` if a layer that needs the time axis comes after it has been read out."""
+    if X.ndim != 3:
+        raise ArgumentError(f"layers: a {layer} layer needs the time axis; put it before the readout.")
+
+
+def no_state(layer: str, state: Any) -> None:
+    """Raise an ``ArgumentError`` if a layer that has no state is given one."""
+    if state is not None:
+        raise ArgumentError(f"state: a {layer} layer has none; got {type(state).__name__}. Give None for it.")

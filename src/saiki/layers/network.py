@@ -2,15 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, final
 
+import numpy as np
 import numpy.typing as npt
 
 from saiki.arrays import Array, Params
 from saiki.errors import ArgumentError, ShapeError
 from saiki.initializers import Parameter
-from saiki.layers.layer import Gradients, Layer
+from saiki.layers.bidirectional import Bidirectional
+from saiki.layers.conv import Conv1D
+from saiki.layers.dense import Dense
+from saiki.layers.dropout import Dropout
+from saiki.layers.embedding import Embedding
+from saiki.layers.layer import Context, Gradients, Layer, Result
+from saiki.layers.norm import LayerNorm
+from saiki.layers.readout import Readout
+from saiki.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from saiki.losses import Loss, evaluate
 
 
@@ -29,8 +37,6 @@ class Network(Layer):
         ArgumentError: no layers, or something that is none.
         ShapeError: a layer does not take as many features as the one before gives.
 
-    >>> import numpy as np
-    >>> from saiki import Dense, SimpleRNN
     >>> net = Network([SimpleRNN(2, 16), Dense(16, 1)])
     >>> params = net.init(np.random.default_rng(0))
     >>> sorted(params)
@@ -49,20 +55,34 @@ class Network(Layer):
                 f"layers must be a list of one or more layers; got {layers!r}."
                 " Try Network([SimpleRNN(2, 16), Dense(16, 1)])."
             )
-        layers = tuple(layers)
-        for i, (one, after) in enumerate(pairwise(layers)):
-            given, taken = one.sizes[1], after.sizes[0]
-            if given != taken:
-                raise ShapeError(f"layers[{i + 1}] must take {given} features, as layers[{i}] gives; it takes {taken}.")
-        object.__setattr__(self, "layers", layers)
+        given: int | None = None
+        for i, layer in enumerate(layers):
+            taken, gives = layer.sizes
+            if None not in (given, taken) and given != taken:
+                raise ShapeError(f"layers[{i}] must take {given} features, as come from before it; it takes {taken}.")
+            given = given if gives is None else gives
+        object.__setattr__(self, "layers", tuple(layers))
 
     @property
-    def sizes(self) -> tuple[int, int]:
+    def sizes(self) -> tuple[int | None, int | None]:
         """The number of features that the first layer takes, and that the last one gives."""
-        return self.layers[0].sizes[0], self.layers[-1].sizes[1]
+        taken = next((layer.sizes[0] for layer in self.layers if layer.sizes[0] is not None), None)
+        given = next((layer.sizes[1] for layer in reversed(self.layers) if layer.sizes[1] is not None), None)
+        return taken, given
+
+    @classmethod
+    def examples(cls) -> list[Layer]:
+        """Return networks that put every kind of layer before and after others."""
+        return [
+            cls([SimpleRNN(2, 3), SimpleRNN(3, 2, "sigmoid"), Dense(2, 1, "sigmoid", bias=False)]),
+            cls([Embedding(5, 2), Dropout(0.3), GRU(2, 3, recurrent_dropout=0.3), Readout("each"), Dense(3, 2)]),
+            cls([Bidirectional(LSTM(2, 2)), Readout("last", n_reversed=2), LayerNorm(4), Dense(4, 3)]),
+            cls([Conv1D(2, 3, 2, stride=2, activation="tanh"), LayerNorm(3), LSTM(3, 2), Readout("mean")]),
+            cls([Recurrent("mingru", 2, 3), Network([Recurrent("indrnn", 3, 2), Readout("max")]), Dense(2, 2)]),
+        ]
 
     def parameters(self) -> dict[str, Parameter]:
-        """Return the parameters of all layers: shape and fan-in."""
+        """Return the parameters of all layers: shape, fan-in and blocks."""
         return {
             f"{i}/{name}": parameter
             for i, layer in enumerate(self.layers)
@@ -74,56 +94,57 @@ class Network(Layer):
         params: Params,
         X: npt.ArrayLike,
         y: npt.ArrayLike,
-        loss: str | Loss,
+        loss: str | Loss = "cross_entropy",
         lengths: npt.ArrayLike | None = None,
         sample_weight: npt.ArrayLike | None = None,
         state: Any = None,
         engine: str | None = None,
+        rng: np.random.Generator | None = None,
+        tbptt: int | None = None,
     ) -> tuple[Any, Gradients]:
         """Return the mean loss over what exists, and its gradients.
 
         Args:
             params: the parameters, as ``init`` makes them.
             X: ``(B, T, n_in)``.
-            y: targets in the shape of the outputs; the last axis may be left out where it is 1; NaN is a missing one.
+            y: targets, as ``saiki.losses.evaluate`` takes them; NaN is a missing one.
             loss: the name of a loss, or a loss itself.
             lengths: ``(B,)``, or None where all steps exist.
             sample_weight: ``(B,)`` or ``(B, T)``, or None where all targets count alike.
             state: the initial state; None starts from zero.
             engine: the name of an engine, or None for the default one.
+            rng: the source of dropout; None drops nothing.
+            tbptt: the window of truncated backpropagation through time, or None for the full gradient.
 
         Raises:
             ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
         """
-        Y, _, tape = self.forward(params, X, state, lengths, engine)
+        Y, _, tape, lengths = self._checked_forward(params, X, state, lengths, engine, rng)
         value, dY = evaluate(loss, Y, y, lengths, sample_weight)
-        return value, self.backward(params, tape, dY)
+        return value, self.backward(params, tape, dY, tbptt=tbptt)
 
-    def _forward(
-        self, params: Params, X: Array, state: Any, lengths: Array | None, engine: str | None
-    ) -> tuple[Array, tuple[Any, ...], tuple[Any, ...]]:
+    def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result:
         states, tapes = [], []
         for i, initial in enumerate(self._states("state", state)):
-            X, final_state, tape = self.layers[i]._forward(self._of(params, i), X, initial, lengths, engine)
+            X, final_state, tape, lengths = self.layers[i]._forward(self._of(params, i), X, initial, context)
+            context = context._replace(lengths=lengths)
             states.append(final_state)
             tapes.append(tape)
-        return X, tuple(states), tuple(tapes)
+        return Result(X, tuple(states), tuple(tapes), context.lengths)
 
-    def _backward(self, params: Params, tape: tuple[Any, ...], dY: Array, dstate: Any) -> Gradients:
+    def _backward(self, params: Params, tape: tuple[Any, ...], dY: Array, dstate: Any, tbptt: int | None) -> Gradients:
         dparams: Params = {}
         dstates = list(self._states("dstate", dstate))
         for i in reversed(range(len(self.layers))):
-            grads = self.layers[i]._backward(self._of(params, i), tape[i], dY, dstates[i])
+            grads = self.layers[i]._backward(self._of(params, i), tape[i], dY, dstates[i], tbptt)
             dparams = {f"{i}/{name}": grad for name, grad in grads.params.items()} | dparams
             dY, dstates[i] = grads.X, grads.state
         return Gradients(dparams, dY, tuple(dstates))
 
-    def _output_shape(self, tape: tuple[Any, ...]) -> tuple[int, ...]:
-        return self.layers[-1]._output_shape(tape[-1])
-
     def _of(self, params: Params, i: int) -> Params:
         """Return the parameters of layer ``i`` under their own names."""
-        return {name: params[f"{i}/{name}"] for name in self.layers[i].parameters()}
+        prefix = f"{i}/"
+        return {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}
 
     def _states(self, argument: str, state: Any) -> tuple[Any, ...]:
         if state is None:

@@ -11,14 +11,18 @@ import numpy as np
 
 from saiki.arrays import Array, Params, as_count
 from saiki.cells import as_cell
+from saiki.engines import get_engine
 from saiki.errors import ArgumentError, choose
-from saiki.initializers import Initializer
+from saiki.initializers import Scheme
 from saiki.layers import Dense, Network, Recurrent
 from saiki.optimizers import OPTIMIZERS
 from saiki.training import Batch, Step, train
 
 OUTPUTS = {"squared_error": ("sigmoid", 0.5), "logistic": ("identity", 0.0)}
 """For each loss: the activation of the output it is meant for, and the output from which on a bit is 1."""
+
+DRAWN_AT_ONCE = 4096
+"""Pairs to train on are drawn in blocks of about so many."""
 
 ALL_PAIRS_UP_TO = 12
 """With more bits than this, a random sample of the pairs is tried."""
@@ -91,7 +95,7 @@ class Experiment:
     n_units: int = 16
     cell: str = "simple"
     activation: str | None = None
-    scheme: str | Initializer = "xavier"
+    scheme: Scheme = "xavier"
     loss: str = "squared_error"
     bias: bool = False
     optimizer: str = "sgd"
@@ -106,6 +110,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         activation, _ = choose("loss", self.loss, OUTPUTS)
+        get_engine(self.engine)
         choose("optimizer", self.optimizer, OPTIMIZERS)(self.learning_rate)
         as_count("iterations", self.iterations)
         as_count("batch_size", self.batch_size)
@@ -117,6 +122,7 @@ class Experiment:
         object.__setattr__(self, "recurrent", Recurrent(cell, 2, self.n_units, self.bias))
         output = Dense(self.n_units, 1, activation, self.bias)
         object.__setattr__(self, "network", Network([self.recurrent, output]))
+        self.init()  # an unknown scheme is refused here
 
     @property
     def holds_out(self) -> bool:
@@ -145,11 +151,18 @@ class Experiment:
         """Draw the pairs to train on, with replacement, and never one that is held out."""
         adder, rng = self.adder, self.rng("pairs")
         avoid = self.held_out() if self.holds_out else np.empty(0, np.int64)
-        for _ in range(self.iterations):
-            codes = rng.integers(adder.n_pairs, size=self.batch_size)
+        at_once = max(1, DRAWN_AT_ONCE // self.batch_size)
+        for first in range(0, self.iterations, at_once):
+            n_batches = min(at_once, self.iterations - first)
+            codes = rng.integers(adder.n_pairs, size=n_batches * self.batch_size)
             while (seen := np.isin(codes, avoid)).any():
                 codes[seen] = rng.integers(adder.n_pairs, size=np.count_nonzero(seen))
-            yield Batch(*adder.encode(*adder.pairs(codes)))
+            X, y = adder.encode(*adder.pairs(codes))
+            yield from map(Batch, np.split(X, n_batches), np.split(y, n_batches))
+
+    def init(self) -> Params:
+        """Draw the initial parameters."""
+        return self.network.init(self.rng("weights"), self.scheme)
 
     def run(self) -> Iterator[Step]:
         """Train, and yield a ``Step`` after each iteration.
@@ -157,13 +170,13 @@ class Experiment:
         Raises:
             DivergenceError: the loss left the finite numbers.
         """
-        params = self.network.init(self.rng("weights"), self.scheme)
         optimizer = OPTIMIZERS[self.optimizer](self.learning_rate)
-        return train(self.network, params, self.batches(), optimizer, self.loss, self.engine)
+        return train(self.network, self.init(), self.batches(), optimizer, self.loss, self.engine)
 
     def predict(self, params: Params, X: Array) -> Array:
         """Return the bits ``(n, bits)`` that the network says, as booleans."""
-        Y, _, _ = self.network.forward(params, X, engine=self.engine)
+        with np.errstate(all="ignore"):  # a network about to diverge may overflow; training says so
+            Y, _, _ = self.network.forward(params, X, engine=self.engine)
         _, threshold = OUTPUTS[self.loss]
         said: Array = Y[..., 0] > threshold
         return said

@@ -33,6 +33,7 @@ class Step:
     Attributes:
         iteration: how many updates have been made, from 1.
         loss: the mean loss of the batch, before the update.
+        before: the parameters before the update, which gave that loss.
         params: the parameters after the update.
         optimizer_state: the optimizer's state after the update.
         batch: what the update learnt from.
@@ -40,6 +41,7 @@ class Step:
 
     iteration: int
     loss: float
+    before: Params
     params: Params
     optimizer_state: Any
     batch: Batch
@@ -69,7 +71,7 @@ def train(
         A ``Step`` after each update.
 
     Raises:
-        DivergenceError: the loss is no longer finite; the parameters of the last ``Step`` are those before it.
+        DivergenceError: the loss, or a parameter after its update, is no longer finite; the last ``Step`` was.
 
     >>> from saiki import Dense, SimpleRNN
     >>> from saiki.optimizers import sgd
@@ -81,16 +83,19 @@ def train(
     True
     """
     optimizer_state = optimizer.init(params)
+    remedy = "Try a smaller learning rate, smaller initial weights, or a bounded activation (tanh, sigmoid)."
     for iteration, batch in enumerate(batches, start=1):
         with np.errstate(all="ignore"):  # what overflows shows in the loss, and is reported there
             value, grads = network.loss_and_gradients(
                 params, batch.X, batch.y, loss, batch.lengths, batch.sample_weight, engine=engine
             )
             if not math.isfinite(value):
-                raise DivergenceError(
-                    f"the loss became {value} at iteration {iteration}: training diverged."
-                    " Try a smaller learning rate, smaller initial weights, or a bounded activation (tanh, sigmoid)."
-                )
+                raise DivergenceError(f"the loss became {value} at iteration {iteration}: training diverged. {remedy}")
             updates, optimizer_state = optimizer.update(grads.params, optimizer_state, params)
-            params = apply_updates(params, updates)
-        yield Step(iteration, float(value), params, optimizer_state, batch)
+            before, params = params, apply_updates(params, updates)
+            for name, param in params.items():
+                if not np.isfinite(param).all():
+                    raise DivergenceError(
+                        f"{name} is no longer finite after iteration {iteration}: training diverged. {remedy}"
+                    )
+        yield Step(iteration, float(value), before, params, optimizer_state, batch)

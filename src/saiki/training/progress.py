@@ -47,9 +47,9 @@ def progress(events: Iterable[T], total: int, description: str) -> Iterator[T]:
         console=console,
         disable=not console.is_terminal,
         transient=True,
-        redirect_stdout=sys.stdout.isatty(),
+        redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
     ) as bar:
         task = bar.add_task(description, total=total, loss="")
         for event in events:
             yield event
-            bar.update(task, advance=1, loss=f"loss {event.loss:.4f}" if isinstance(event, Step) else "")
+            bar.update(task, advance=1, loss=f"loss {event.loss:.4g}" if isinstance(event, Step) else "")
