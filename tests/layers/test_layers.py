@@ -128,6 +128,9 @@ def test_states_in_the_wrong_form_are_errors() -> None:
         layer.forward(params, X, (np.zeros((1, 3)), np.zeros((1, 2))))
     with pytest.raises(saiki.DtypeError, match="X: float64, state h: float32"):
         layer.forward(params, X, (np.zeros((1, 3), np.float32), np.zeros((1, 3))))
+    _, _, tape = layer.forward(params, X)
+    with pytest.raises(saiki.DtypeError, match="dH: float64, dstate h: float32"):
+        layer.backward(params, tape, np.ones((1, 2, 3)), (np.zeros((1, 3), np.float32), np.zeros((1, 3))))
     both = saiki.Bidirectional(layer)
     with pytest.raises(saiki.ShapeError, match="state must be a tuple with the state of the forward"):
         both.forward(both.init(np.random.default_rng(0)), X, np.zeros((1, 3)))

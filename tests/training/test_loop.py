@@ -50,3 +50,10 @@ def test_divergence_names_the_iteration_and_what_to_try() -> None:
 def test_a_learning_rate_must_be_positive() -> None:
     with pytest.raises(saiki.ArgumentError, match="learning_rate must be a positive, finite number; got -1"):
         sgd(-1)
+
+
+def test_an_update_that_leaves_the_finite_numbers_is_seen_at_once() -> None:
+    params = {"0/Wx": np.ones((1, 4)), "0/Wh": np.zeros((4, 4)), "0/b": np.zeros(4)}
+    params |= {"1/W": np.ones((4, 1)), "1/b": np.zeros(1)}
+    with pytest.raises(saiki.DivergenceError, match="no longer finite after iteration 1"):
+        list(train(NET, params, [Batch(np.full((1, 1, 1), 1e150), np.zeros((1, 1)))], sgd(1e100), "squared_error"))
