@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import saiki
-from saiki.arrays import Params
+from saiki.arrays import Params, as_positive, as_share
 
 NET = saiki.Network([saiki.SimpleRNN(2, 3), saiki.Dense(3, 1)])
 PARAMS = NET.init(np.random.default_rng(0))
@@ -90,6 +90,20 @@ def with_value(array: Any, value: float) -> Any:
             "sample_weight must not be negative; got -1",
         ),
         ({"params": {}}, saiki.ArgumentError, "params must have the keys 0/Wx, .*; missing: 0/Wh, 0/Wx"),
+        (
+            {"params": PARAMS | {"1/b": np.full(1, np.nan)}},
+            saiki.ArgumentError,
+            "must be finite; got nan",
+        ),
+        (
+            {"params": PARAMS | {"1/b": [0.0]}},
+            saiki.DtypeError,
+            "must be an array of float32 or",
+        ),
+        ({"params": PARAMS | {"1/b": np.zeros(1, np.float16)}}, saiki.DtypeError, "float32 or float64; got float16"),
+        ({"params": {3: 1.0}}, saiki.ArgumentError, "not known: 3"),
+        ({"rng": 0}, saiki.ArgumentError, "rng must be a numpy Generator or None; got 0"),
+        ({"tbptt": 0}, saiki.ArgumentError, "tbptt must be a whole number of at least 1; got 0"),
         ({"params": None}, saiki.ArgumentError, "params must be a dict of arrays; got NoneType"),
         (
             {"params": PARAMS | {"1/b": np.zeros(1, int)}},
@@ -113,7 +127,7 @@ def with_value(array: Any, value: float) -> Any:
             r"state h must be \(n_sequences, n_units\) = \(4, 3\); got",
         ),
         ({"state": (np.full((4, 3), np.nan), None)}, saiki.ArgumentError, "state h must be finite"),
-        ({"state": (None, 1.0)}, saiki.ArgumentError, "state: a dense layer has none"),
+        ({"state": (None, 1.0)}, saiki.ArgumentError, "state: Dense has none; got float"),
     ],
 )
 def test_bad_input_to_a_network(change: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -129,6 +143,14 @@ def test_bad_gradients_to_backward() -> None:
         layer.backward(RNN, tape, np.zeros((4, 5, 2)))
     with pytest.raises(saiki.ShapeError, match=r"dstate h must be \(n_sequences, n_units\) = \(4, 3\)"):
         layer.backward(RNN, tape, np.zeros((4, 5, 3)), np.zeros((3, 3)))
+    with pytest.raises(saiki.ArgumentError, match="dH must be finite; got nan"):
+        layer.backward(RNN, tape, np.full((4, 5, 3), np.nan))
+    with pytest.raises(saiki.ArgumentError, match="dstate h must be finite; got inf"):
+        layer.backward(RNN, tape, np.zeros((4, 5, 3)), np.full((4, 3), np.inf))
+    with pytest.raises(saiki.ArgumentError, match="params must have the keys"):
+        layer.backward({}, tape, np.zeros((4, 5, 3)))
+    with pytest.raises(saiki.ArgumentError, match=r"tape must be what this layer's .* got the tape of Rec"):
+        saiki.SimpleRNN(2, 3, "relu").backward(RNN, tape, np.zeros((4, 5, 3)))
     with pytest.raises(saiki.DtypeError, match="dH: float32"):
         layer.backward(RNN, tape, np.zeros((4, 5, 3), np.float32))
 
@@ -162,3 +184,20 @@ def test_whole_numbers_take_the_precision_of_the_parameters(dtype: type) -> None
     params: Params = {k: v.astype(dtype) for k, v in RNN.items()}
     H, _, _ = saiki.SimpleRNN(2, 3).forward(params, np.ones((1, 2, 2), int))
     assert H.dtype == dtype
+
+
+@pytest.mark.parametrize("value", [True, "1", None, float("nan"), -1])
+def test_positive_numbers_and_shares(value: Any) -> None:
+    with pytest.raises(saiki.ArgumentError, match="rate must be a positive, finite number; got"):
+        as_positive("rate", value)
+    with pytest.raises(saiki.ArgumentError, match="rate must be a number from 0 up to, but not, 1; got"):
+        as_share("rate", value)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_whole_numbers_in_states_and_gradients_take_the_precision_of_the_parameters(dtype: type) -> None:
+    layer = saiki.SimpleRNN(2, 3)
+    params: Params = {k: v.astype(dtype) for k, v in RNN.items()}
+    H, state, tape = layer.forward(params, np.ones((1, 2, 2), int), [[1, 0, 1]])
+    grads = layer.backward(params, tape, np.ones((1, 2, 3), int), [[1, 2, 3]])
+    assert H.dtype == state.dtype == grads.X.dtype == grads["Wx"].dtype == dtype

@@ -74,3 +74,23 @@ def test_own_vectors_can_be_drawn_apart() -> None:
     assert params["u"].shape == (50,)
     with pytest.raises(saiki.ArgumentError, match="low must be below high"):
         uniform(1, 1)
+
+
+def test_every_parameter_has_its_own_fan_in() -> None:
+    rng = np.random.default_rng(0)
+    assert saiki.Conv1D(50, 200, 8).init(rng)["W"].std() == pytest.approx(1 / np.sqrt(400), rel=SPREAD)
+    assert saiki.Embedding(400, 100).init(rng)["W"].std() == pytest.approx(1, rel=SPREAD)
+    assert saiki.Recurrent("indrnn", 2, 5000).init(rng)["u"].std() == pytest.approx(1 / np.sqrt(5000), rel=2 * SPREAD)
+
+
+def test_orthogonal_matrices_are_drawn_evenly() -> None:
+    """Without the choice of signs the diagonal of Q R has a bias, and so has the trace of Q."""
+    traces = [np.trace(saiki.Dense(3, 3).init(np.random.default_rng(s), "orthogonal")["W"]) for s in range(2000)]
+    assert abs(np.mean(traces)) < 0.1  # a standard error of 0.022
+
+
+def test_own_initializers_are_held_to_the_shape() -> None:
+    with pytest.raises(saiki.ShapeError, match="what the initializer of 'Wx' returns must be the shape"):
+        saiki.SimpleRNN(2, 3).init(np.random.default_rng(0), lambda rng, shape, fan_in: np.zeros(3))
+    with pytest.raises(saiki.ArgumentError, match="value must be finite"):
+        constant(float("nan"))

@@ -131,3 +131,17 @@ def test_bad_options() -> None:
         evaluate("squared_error", [[1.0]], [1.0], lengths=[1])
     with pytest.raises(saiki.ArgumentError, match="sample_weight must be finite; got nan"):
         evaluate("squared_error", [[1.0]], [1.0], sample_weight=[np.nan])
+
+
+def test_outputs_at_missing_targets_touch_nothing() -> None:
+    value, dY = evaluate("squared_error", [[np.nan], [1.0]], [np.nan, 0.0])
+    assert value == 0.5
+    np.testing.assert_array_equal(dY, [[0.0], [1.0]])
+    with pytest.raises(saiki.ShapeError, match=r"Y must be \(n_sequences, n_steps, n_outputs\)"):
+        evaluate("squared_error", 1.0, 1.0)
+
+
+@pytest.mark.parametrize("row", [[0.5, 0.49], [1.5, -0.5]])
+def test_what_is_no_distribution_is_refused(row: list[float]) -> None:
+    with pytest.raises(saiki.ArgumentError, match="not negative, and each row summing to 1"):
+        evaluate("cross_entropy", [[0.0, 0.0]], [row])

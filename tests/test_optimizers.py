@@ -116,3 +116,24 @@ def test_bad_options() -> None:
         clip_by_norm(0)
     with pytest.raises(saiki.ArgumentError, match="final must be from 0 to the learning rate"):
         cosine(1.0, 10, final=2.0)
+
+
+@pytest.mark.parametrize("number", [np.float64, np.float32, float])
+def test_numpy_numbers_as_options_keep_float32(number: type) -> None:
+    params = {"W": np.ones((2, 2), np.float32)}
+    for optimizer in (
+        sgd(lambda count: number(0.1)),
+        sgd(number(0.1), decay=number(0.9), nesterov=True),
+        adamw(number(0.1), number(0.01), number(0.9), number(0.99), number(1e-8)),
+        chain(clip_by_norm(number(0.1)), clip_by_value(number(0.1)), scale_by_learning_rate(cosine(number(0.1), 10))),
+    ):
+        assert run(optimizer, params, [params] * 2)["W"].dtype == np.float32
+
+
+def test_gradients_that_are_zero_or_not_finite_pass_the_clip() -> None:
+    for value in (0.0, np.inf, np.nan):
+        grads = {"a": np.array([value])}
+        clipped, _ = clip_by_norm(1.0).update(grads, None, grads)
+        np.testing.assert_array_equal(clipped["a"], grads["a"])
+    with pytest.raises(saiki.ArgumentError, match="updates must be a whole number of at least 1"):
+        warm_up(1.0, 0)

@@ -3,8 +3,8 @@
 from saiki import cells, initializers, losses, optimizers, training
 from saiki.cells import Cell
 from saiki.errors import ArgumentError, DivergenceError, DtypeError, GradientError, SaikiError, ShapeError
-from saiki.explain.gradients import check_gradients
-from saiki.explain.truncation import truncation_error
+from saiki.explain.gradients import Certificate, check_gradients
+from saiki.explain.truncation import Truncation, truncation_error
 from saiki.layers import (
     GRU,
     LSTM,
@@ -31,6 +31,7 @@ __all__ = [
     "ArgumentError",
     "Bidirectional",
     "Cell",
+    "Certificate",
     "Conv1D",
     "Dense",
     "DivergenceError",
@@ -47,6 +48,7 @@ __all__ = [
     "SaikiError",
     "ShapeError",
     "SimpleRNN",
+    "Truncation",
     "cells",
     "check_gradients",
     "conv_output_size",

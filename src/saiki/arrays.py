@@ -158,17 +158,18 @@ def check_params(params: Mapping[str, Array], shapes: Mapping[str, tuple[int, ..
     if not isinstance(params, Mapping):
         raise ArgumentError(f"params must be a dict of arrays; got {type(params).__name__}. Make them with init(rng).")
     if params.keys() != shapes.keys():
+        params = {str(key): value for key, value in params.items()}
         wrong = {"missing": shapes.keys() - params.keys(), "not known": params.keys() - shapes.keys()}
         found = "; ".join(f"{what}: {', '.join(sorted(keys))}" for what, keys in wrong.items() if keys)
         raise ArgumentError(f"params must have the keys {', '.join(shapes)}; {found}. Make them with init(rng).")
     for key, shape in shapes.items():
-        if np.shape(params[key]) != shape:
-            raise ShapeError(f"params[{key!r}] must have shape {shape}; got {np.shape(params[key])}.")
         if not isinstance(params[key], np.ndarray) or params[key].dtype not in PRECISIONS:
             raise DtypeError(
                 f"params[{key!r}] must be an array of float32 or float64;"
                 f" got {getattr(params[key], 'dtype', type(params[key]).__name__)}. Use np.asarray(..., float)."
             )
+        if params[key].shape != shape:
+            raise ShapeError(f"params[{key!r}] must have shape {shape}; got {params[key].shape}.")
         check_finite(f"params[{key!r}]", params[key])
 
 

@@ -50,6 +50,7 @@ def choose(argument: str, name: object, table: Mapping[str, T]) -> T:
     """
     if isinstance(name, str) and name in table:
         return table[name]
-    close = get_close_matches(name, table, n=1) if isinstance(name, str) else []
-    remedy = f" Did you mean {close[0]!r}?" if close else ""
+    folded = {known.casefold(): known for known in table}
+    close = get_close_matches(name.casefold(), folded, n=1) if isinstance(name, str) else []
+    remedy = f" Did you mean {folded[close[0]]!r}?" if close else ""
     raise ArgumentError(f"{argument} must be one of {', '.join(map(repr, table))}; got {name!r}.{remedy}")

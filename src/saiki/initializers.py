@@ -7,7 +7,7 @@ from typing import TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
-from saiki.arrays import Array, Params, as_positive
+from saiki.arrays import Array, Params, as_positive, check_finite, check_shape
 from saiki.errors import ArgumentError, choose
 
 Initializer: TypeAlias = Callable[[np.random.Generator, tuple[int, ...], int], Array]
@@ -74,11 +74,12 @@ def constant(value: float) -> Initializer:
     """Return an initializer that is one number everywhere.
 
     A forget gate that starts open, with a bias of 1, is ``scheme={"b_f": constant(1)}`` (Gers et al. 2000; Jozefowicz,
-    Zaremba and Sutskever 2015, "An empirical exploration of recurrent network architectures", section 3.1).
+    Zaremba and Sutskever 2015, "An empirical exploration of recurrent network architectures").
 
     >>> constant(1)(np.random.default_rng(0), (2,), 1).tolist()
     [1.0, 1.0]
     """
+    check_finite("value", np.asarray(value, np.float64))
 
     def fill(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> Array:  # noqa: ARG001
         return np.full(shape, value, np.float64)
@@ -170,7 +171,10 @@ def initialize(
             used.add(key)
             draw = draws.get(key, constant(parameter.start) if parameter.fan_in is None else weights)
             *rows, columns = parameter.shape
-            parts.append(draw(rng, (*rows, columns // len(parameter.blocks)), parameter.fan_in or 1))
+            shape = (*rows, columns // len(parameter.blocks))
+            drawn = np.asarray(draw(rng, shape, parameter.fan_in or 1))
+            check_shape(f"what the initializer of {name!r} returns", drawn, shape, "the shape it was asked for")
+            parts.append(drawn)
         params[name] = np.concatenate(parts, axis=-1).astype(dtype)
     if unused := draws.keys() - used:
         names = ", ".join(dict.fromkeys(name.rpartition("/")[2] for name in parameters))

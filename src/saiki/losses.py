@@ -63,7 +63,7 @@ def huber(delta: float = 1.0) -> Loss:
     Raises:
         ArgumentError: delta is not positive and finite.
     """
-    as_positive("delta", delta)
+    delta = as_positive("delta", delta)
 
     def function(output: Array, target: Array) -> tuple[Array, Array]:
         difference = output - target
@@ -158,6 +158,8 @@ def evaluate(
     loss = loss if isinstance(loss, Loss) else choose("loss", loss, LOSSES)
     Y = as_float("Y", Y)
     target = as_float("y", y)
+    if Y.ndim < 2:
+        raise ShapeError(f"Y must be (n_sequences, n_steps, n_outputs) or (n_sequences, n_outputs); got {Y.shape}.")
     if target.dtype.kind == "c":
         raise DtypeError("y must hold real numbers; got complex ones.")
     if loss.of_classes and target.shape == Y.shape[:-1]:
@@ -181,7 +183,7 @@ def evaluate(
     if sample_weight is not None:
         weight *= _weights(Y, sample_weight, exists)
 
-    value, slope = loss.function(Y, target.astype(np.real(Y).dtype))
+    value, slope = loss.function(np.where(exists, Y, 0).astype(Y.dtype), target.astype(np.real(Y).dtype))
     weight /= weight.sum() or 1.0
     weight = weight.astype(np.real(Y).dtype)
     return (value * weight).sum(), slope * weight

@@ -47,8 +47,8 @@ def dsigmoid(y: Number) -> Number:
 
 
 def relu(x: Number) -> Number:
-    """Rectifier ``max(0, x)``."""
-    return np.maximum(x, 0)
+    """Rectifier ``max(0, x)``, whose slope at 0 is 0, also to a complex step."""
+    return np.where(np.real(x) <= 0, 0, x)
 
 
 def drelu(y: Number) -> Number:

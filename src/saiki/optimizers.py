@@ -65,7 +65,7 @@ def scale_by_learning_rate(learning_rate: float | Schedule) -> Optimizer:
     schedule = learning_rate if callable(learning_rate) else constant(learning_rate)
 
     def update(grads: Params, count: int, params: Params) -> tuple[Params, int]:  # noqa: ARG001
-        rate = schedule(count)
+        rate = float(schedule(count))  # a NumPy scalar would turn float32 into float64
         return {name: -rate * g for name, g in grads.items()}, count + 1
 
     return Optimizer(lambda _: 0, update)
@@ -80,7 +80,7 @@ def momentum(decay: float = 0.9, nesterov: bool = False) -> Optimizer:
     Raises:
         ArgumentError: the decay is not from 0 up to 1.
     """
-    as_share("decay", decay)
+    decay = as_share("decay", decay)
 
     def update(grads: Params, state: Params, params: Params) -> tuple[Params, Params]:  # noqa: ARG001
         state = {name: decay * state[name] + g for name, g in grads.items()}
@@ -97,7 +97,7 @@ def scale_by_adagrad(epsilon: float = 1e-10) -> Optimizer:
     Raises:
         ArgumentError: epsilon is not positive.
     """
-    as_positive("epsilon", epsilon)
+    epsilon = as_positive("epsilon", epsilon)
 
     def update(grads: Params, state: Params, params: Params) -> tuple[Params, Params]:  # noqa: ARG001
         state = {name: state[name] + g * g for name, g in grads.items()}
@@ -114,8 +114,8 @@ def scale_by_rmsprop(decay: float = 0.99, epsilon: float = 1e-8) -> Optimizer:
     Raises:
         ArgumentError: decay is not from 0 up to 1, or epsilon not positive.
     """
-    as_share("decay", decay)
-    as_positive("epsilon", epsilon)
+    decay = as_share("decay", decay)
+    epsilon = as_positive("epsilon", epsilon)
 
     def update(grads: Params, state: Params, params: Params) -> tuple[Params, Params]:  # noqa: ARG001
         state = {name: _running(decay, state[name], g * g) for name, g in grads.items()}
@@ -132,9 +132,9 @@ def scale_by_adam(beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-
     Raises:
         ArgumentError: a beta is not from 0 up to 1, or epsilon not positive.
     """
-    as_share("beta1", beta1)
-    as_share("beta2", beta2)
-    as_positive("epsilon", epsilon)
+    beta1 = as_share("beta1", beta1)
+    beta2 = as_share("beta2", beta2)
+    epsilon = as_positive("epsilon", epsilon)
 
     def update(grads: Params, state: tuple[Params, Params, int], params: Params) -> tuple[Params, Any]:  # noqa: ARG001
         m, v, count = state
@@ -155,7 +155,7 @@ def clip_by_norm(limit: float) -> Optimizer:
     Raises:
         ArgumentError: the limit is not positive.
     """
-    as_positive("limit", limit)
+    limit = as_positive("limit", limit)
 
     def update(grads: Params, state: None, params: Params) -> tuple[Params, None]:  # noqa: ARG001
         largest = max((np.abs(g).max(initial=0) for g in grads.values()), default=0)
@@ -173,7 +173,7 @@ def clip_by_value(limit: float) -> Optimizer:
     Raises:
         ArgumentError: the limit is not positive.
     """
-    as_positive("limit", limit)
+    limit = as_positive("limit", limit)
 
     def update(grads: Params, state: None, params: Params) -> tuple[Params, None]:  # noqa: ARG001
         return {name: np.clip(g, -limit, limit) for name, g in grads.items()}, state
@@ -190,7 +190,7 @@ def decay_weights(rate: float) -> Optimizer:
         ArgumentError: the rate is negative or not finite.
     """
     if rate != 0:
-        as_positive("rate", rate)
+        rate = as_positive("rate", rate)
 
     def update(grads: Params, state: None, params: Params) -> tuple[Params, None]:
         return {k: g + rate * params[k] if params[k].ndim > 1 else g for k, g in grads.items()}, state
@@ -235,7 +235,11 @@ def adamw(
     beta2: float = 0.999,
     epsilon: float = 1e-8,
 ) -> Optimizer:
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, algorithm 2): matrices shrink apart from Adam."""
+    """Adam with decoupled weight decay.
+
+    Source: Loshchilov and Hutter (2019, algorithm 2), with the decay
+    scaled by the learning rate, as in PyTorch, and only of matrices: they shrink apart from Adam.
+    """
     scaling = scale_by_adam(beta1, beta2, epsilon), decay_weights(weight_decay)
     return chain(*scaling, scale_by_learning_rate(learning_rate))
 
@@ -261,7 +265,7 @@ def constant(learning_rate: float) -> Schedule:
     Raises:
         ArgumentError: the learning rate is not positive and finite.
     """
-    as_positive("learning_rate", learning_rate)
+    learning_rate = as_positive("learning_rate", learning_rate)
     return lambda _: learning_rate
 
 
@@ -274,9 +278,9 @@ def step(learning_rate: float, every: int, factor: float = 0.1) -> Schedule:
     >>> [step(1.0, 2, 0.5)(n) for n in range(5)]
     [1.0, 1.0, 0.5, 0.5, 0.25]
     """
-    as_positive("learning_rate", learning_rate)
+    learning_rate = as_positive("learning_rate", learning_rate)
     as_count("every", every)
-    as_positive("factor", factor)
+    factor = as_positive("factor", factor)
     return lambda count: learning_rate * factor ** (count // every)
 
 
@@ -291,7 +295,7 @@ def cosine(learning_rate: float, total: int, final: float = 0.0) -> Schedule:
     >>> [round(cosine(1.0, 4)(n), 3) for n in (0, 1, 2, 4, 9)]
     [1.0, 0.854, 0.5, 0.0, 0.0]
     """
-    as_positive("learning_rate", learning_rate)
+    learning_rate = as_positive("learning_rate", learning_rate)
     as_count("total", total)
     if not 0 <= final <= learning_rate:
         raise ArgumentError(f"final must be from 0 to the learning rate, {learning_rate}; got {final!r}.")

@@ -1,5 +1,6 @@
 """Every cell in the table of contents, found by introspection."""
 
+import functools
 import re
 import subprocess
 import sys
@@ -12,7 +13,6 @@ import pytest
 import saiki
 from saiki import maths
 from saiki.cells import CELLS, NAMES
-from saiki.cells.cell import arguments_of
 
 ROUNDING = 1e-14  # the same float64 operations in another order, over fewer than 100 terms
 
@@ -112,20 +112,37 @@ def test_unknown_names_are_errors_that_name_the_choices() -> None:
 
 
 def test_functions_that_do_not_fit_each_other_are_refused() -> None:
-    with pytest.raises(saiki.ArgumentError, match="at least one gate"):
+    with pytest.raises(saiki.ArgumentError, match=r"gates, arguments named a, a_..., x or x_..., must be there"):
         saiki.Cell("none", lambda h_prev: h_prev, lambda dh: dh)
-    with pytest.raises(saiki.ArgumentError, match=r"must return 2 values, h, hh, as the arguments .* it returns 1"):
+    with pytest.raises(saiki.ArgumentError, match=r"must return 2 values as a tuple, h, hh, as the .* it returns 1"):
         saiki.Cell("saved?", lambda a: a, lambda dh, hh: dh * hh)
-    with pytest.raises(saiki.ArgumentError, match=r"must return 2 values, da, dh_prev, .* it returns 1"):
+    with pytest.raises(saiki.ArgumentError, match=r"must return 2 values as a tuple, da, dh_prev, .* it returns 1"):
         saiki.Cell("one gradient", lambda a, h_prev: a + h_prev, lambda dh: dh)
-    with pytest.raises(saiki.ArgumentError, match=r"must return 1 values, h, .* it returns 2"):
+    with pytest.raises(saiki.ArgumentError, match=r"must return 1 values as a tuple, h, .* it returns 2"):
         saiki.Cell("named like a gate", lambda a_i: (a_i, a_i), lambda dh, a_i: dh * a_i)
     with pytest.raises(saiki.ArgumentError, match="look and look_backward come together"):
         saiki.Cell("half", lambda a: a, lambda dh: dh, look=lambda h_prev: h_prev)
+    for no_function in (np.tanh, None, functools.partial(lambda a: a)):
+        with pytest.raises(saiki.ArgumentError, match="its functions must be plain Python functions"):
+            saiki.Cell("no function", no_function, lambda dh: dh)  # type: ignore[arg-type]
+    forward: Any
+    for forward in (lambda a, x: a + x, lambda a_i, x_i: a_i + x_i):
+        with pytest.raises(saiki.ArgumentError, match="must be there, and differ"):
+            saiki.Cell("one gate twice", forward, lambda dh: (dh, dh))
+    for forward in (lambda x_z, h_n: x_z + h_n, lambda a_n, h_n: a_n + h_n, lambda a, b: a + b, lambda a, h0: a + h0):
+        with pytest.raises(saiki.ArgumentError, match="has no meaning as an argument here"):
+            saiki.Cell("lost", forward, lambda dh: (dh, dh))
+    with pytest.raises(saiki.ArgumentError, match=r"must take plain arguments, without \* and defaults"):
+        saiki.Cell("default", lambda a, k=1: a * k, lambda dh: (dh, dh))
+    with pytest.raises(saiki.ArgumentError, match="fails on single numbers: IndexError"):
+        saiki.Cell("array", lambda a: a[0], lambda dh: dh)
+    with pytest.raises(saiki.ArgumentError, match=r"must return 2 values as a tuple, v, r, .* it returns 1"):
+        before = CELLS["gru_reset_before"]
+        saiki.Cell("short", before.forward, before.backward, lambda a_r, h_prev: a_r, lambda dv, r, h_prev: (dv, dv))
 
 
 def test_any_argument_that_is_no_part_of_a_gate_is_a_vector() -> None:
     cell = saiki.Cell("leaky", lambda a, k, h_prev: a + k * h_prev, lambda dh, k, h_prev: (dh, dh * h_prev, dh * k))
     assert cell.vectors == ("k",)
     assert saiki.check_gradients(cell).right
-    assert arguments_of(cell.forward) == ("a", "k", "h_prev")
+    assert cell.stages[0].takes == ("a", "k", "h_prev")

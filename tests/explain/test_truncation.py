@@ -57,3 +57,24 @@ def test_a_window_must_hold_a_step(rng: np.random.Generator) -> None:
     net = saiki.Network([saiki.SimpleRNN(1, 4), saiki.Dense(4, 1)])
     with pytest.raises(saiki.ArgumentError, match="tbptt must be a whole number of at least 1; got 0"):
         saiki.truncation_error(net, net.init(rng), np.ones((1, 2, 1)), np.ones((1, 2)), 0, "squared_error")
+
+
+def test_both_numbers_and_every_argument(rng: np.random.Generator) -> None:
+    net = saiki.Network([saiki.SimpleRNN(1, 4), saiki.Dense(4, 1)])
+    params, X, y = net.init(rng), rng.standard_normal((6, 9, 1)), rng.standard_normal((6, 9))
+    more = {
+        "lengths": [9, 4, 2, 7, 0, 1],
+        "sample_weight": rng.uniform(0.5, 2, 6),
+        "state": (rng.standard_normal((6, 4)), None),
+    }
+    flat = []
+    for window in (2, None):
+        _, grads = net.loss_and_gradients(params, X, y, "huber", tbptt=window, **more)  # type: ignore[arg-type]
+        flat.append(np.concatenate([grads[k].ravel() for k in params]))
+    found = saiki.truncation_error(net, params, X, y, 2, "huber", **more)  # type: ignore[arg-type]
+    assert found.relative_norm == pytest.approx(np.linalg.norm(flat[0]) / np.linalg.norm(flat[1]))
+    assert found.cosine == pytest.approx(flat[0] @ flat[1] / np.linalg.norm(flat[0]) / np.linalg.norm(flat[1]))
+    turned = saiki.truncation_error(net, params, X, y, 2, "huber")
+    assert turned != found
+    with pytest.raises(saiki.ArgumentError, match="network must be a Network; got Recurrent"):
+        saiki.truncation_error(net.layers[0], params, X, y, 2)  # type: ignore[arg-type]

@@ -15,8 +15,9 @@ from saiki.optimizers import OPTIMIZERS, apply_updates
 HERE = Path(__file__).parent
 LENGTHS = [4, 6, 1, 5]  # as in make_torch.py
 
-# The same equations in another order of sums, over six steps of a few dozen products.
-TOLERANCE: dict[Any, float] = {np.float64: 1e-12, np.float32: 1e-5}
+# The same equations in another order of sums, over six steps of a few dozen products; the largest difference seen in
+# float32, relative to the largest number, is 1.02e-6.
+TOLERANCE: dict[Any, float] = {np.float64: 1e-12, np.float32: 2e-6}
 
 LAYERS = {
     "simple-tanh": saiki.SimpleRNN(3, 5),

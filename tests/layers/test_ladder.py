@@ -59,12 +59,16 @@ def test_every_cell_and_activation_is_among_the_examples() -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_every_gradient_is_right_and_none_is_zero(name: str) -> None:
-    layer = EXAMPLES[name]
-    certificate = saiki.check_gradients(layer)
-    assert certificate.worst < EXACT
-    zero = {row.name for row in certificate.rows if row.largest == 0}
-    assert zero == ({"X"} if starts_with_tokens(layer) else set())
-    assert {row.method for row in certificate.rows} == {"complex step"}
+    zero = None
+    for seed in range(5):  # one draw may leave a rectifier below zero at every step
+        certificate = saiki.check_gradients(EXAMPLES[name], seed=seed)
+        assert certificate.worst < EXACT
+        assert {row.method for row in certificate.rows} == {"complex step"}
+        still = {row.name for row in certificate.rows if row.largest == 0}
+        zero = still if zero is None else zero & still
+        if not zero:
+            break
+    assert not zero
 
 
 @pytest.mark.parametrize("shape", SHAPES)

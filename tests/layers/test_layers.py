@@ -114,7 +114,7 @@ def test_bad_descriptions() -> None:
         saiki.LayerNorm(3, epsilon=0)
     with pytest.raises(saiki.ArgumentError, match="layer must be a recurrent layer that reads forwards"):
         saiki.Bidirectional(saiki.LSTM(2, 3, reverse=True))
-    with pytest.raises(saiki.ArgumentError, match="a recurrent layer needs the time axis; put it before the readout"):
+    with pytest.raises(saiki.ArgumentError, match=r"layers\[1\]: Recurrent needs the time axis; put it before"):
         net = saiki.Network([saiki.Readout("last"), saiki.LSTM(2, 3)])
         net.forward(net.init(np.random.default_rng(0)), np.ones((1, 2, 2)))
 
@@ -134,5 +134,53 @@ def test_states_in_the_wrong_form_are_errors() -> None:
     both = saiki.Bidirectional(layer)
     with pytest.raises(saiki.ShapeError, match="state must be a tuple with the state of the forward"):
         both.forward(both.init(np.random.default_rng(0)), X, np.zeros((1, 3)))
-    with pytest.raises(saiki.ArgumentError, match="tape must be what forward returned third; got dict"):
+    with pytest.raises(saiki.ArgumentError, match="tape must be what this layer's forward returned third; got dict"):
         layer.backward(params, {}, np.ones((1, 2, 3)))  # type: ignore[arg-type]
+
+
+def test_a_network_hands_everything_to_its_layers(rng: np.random.Generator) -> None:
+    net = saiki.Network(
+        [saiki.Dropout(0.5), saiki.SimpleRNN(2, 8, recurrent_dropout=0.5), saiki.Dropout(0.5), saiki.Dense(8, 1)]
+    )
+    params, X, y = net.init(rng), rng.standard_normal((3, 6, 2)), rng.standard_normal((3, 6))
+
+    def loss(**more: object) -> tuple[float, Array]:
+        value, grads = net.loss_and_gradients(params, X, y, "squared_error", **more)  # type: ignore[arg-type]
+        return float(value), grads["1/Wh"]
+
+    plain = loss()
+    dropped, again, other = (loss(rng=np.random.default_rng(seed)) for seed in (0, 0, 1))
+    assert dropped[0] == again[0] != other[0] != plain[0]
+    assert not np.array_equal(loss(tbptt=2)[1], plain[1])
+    assert loss(state=(None, np.ones((3, 8)), None, None))[0] != plain[0]
+    with pytest.raises(saiki.ArgumentError, match="engine must be one of"):
+        loss(engine="warp")
+    for rate in (0.0, 0.5):  # a rate of zero is no dropout
+        assert saiki.Network([saiki.Network([saiki.Dropout(rate)]), saiki.Dense(2, 1)]).has_dropout == bool(rate)
+    assert saiki.Network([saiki.Bidirectional(saiki.GRU(2, 3, recurrent_dropout=0.1))]).has_dropout
+
+
+def test_sizes_pass_through_layers_that_change_none() -> None:
+    with pytest.raises(saiki.ShapeError, match=r"layers\[2\] must take 3 features, as come from before it; it takes 4"):
+        saiki.Network([saiki.SimpleRNN(2, 3), saiki.Dropout(0.1), saiki.Dense(4, 1)])
+
+
+def test_the_last_step_of_a_reversed_direction_is_its_first() -> None:
+    for before, reversed_features in ((saiki.Bidirectional(saiki.LSTM(2, 3)), 3), (saiki.LSTM(2, 3, reverse=True), 3)):
+        with pytest.raises(saiki.ArgumentError, match=r"layers\[2\] must be Readout\('last', n_reversed=3\)"):
+            saiki.Network([before, saiki.Dropout(0.1), saiki.Readout("last")])
+        saiki.Network([before, saiki.Readout("last", n_reversed=reversed_features)])
+        saiki.Network([before, saiki.Readout("mean")])
+    with pytest.raises(saiki.ArgumentError, match=r"layers\[1\] must be Readout\('last', n_reversed=0\)"):
+        saiki.Network([saiki.LSTM(2, 3), saiki.Readout("last", n_reversed=2)])
+    with pytest.raises(saiki.ShapeError, match="n_reversed must be at most the number of features, 2; got 3"):
+        saiki.Readout("last", n_reversed=3).forward({}, np.ones((1, 2, 2)))
+
+
+def test_padded_steps_of_a_convolution_are_no_steps() -> None:
+    layer = saiki.Conv1D(1, 1, 3, padding=2)
+    Y, _, _ = layer.forward(layer.init(np.random.default_rng(0)), np.ones((2, 4, 1)), lengths=[4, 0])
+    assert Y[0].any()
+    assert not Y[1].any()
+    with pytest.raises(saiki.ArgumentError, match="kernel_size must be a whole number"):
+        saiki.Conv1D(2, 3, (3,))  # type: ignore[arg-type]

@@ -57,3 +57,26 @@ def test_an_update_that_leaves_the_finite_numbers_is_seen_at_once() -> None:
     params |= {"1/W": np.ones((4, 1)), "1/b": np.zeros(1)}
     with pytest.raises(saiki.DivergenceError, match="no longer finite after iteration 1"):
         list(train(NET, params, [Batch(np.full((1, 1, 1), 1e150), np.zeros((1, 1)))], sgd(1e100), "squared_error"))
+
+
+def test_dropout_needs_a_source_and_uses_it(rng: np.random.Generator) -> None:
+    net = saiki.Network([saiki.SimpleRNN(1, 8), saiki.Dropout(0.5), saiki.Dense(8, 1)])
+    params = net.init(rng)
+    with pytest.raises(saiki.ArgumentError, match="rng: the network has dropout, which needs a source"):
+        list(train(net, params, [BATCH], sgd(0.1), "squared_error"))
+
+    def losses(seed: int) -> list[float]:
+        steps = train(net, params, [BATCH] * 5, sgd(0.1), "squared_error", rng=np.random.default_rng(seed))
+        return [step.loss for step in steps]
+
+    runs = [losses(seed) for seed in (0, 0, 1)]
+    assert runs[0] == runs[1] != runs[2]
+
+
+def test_truncation_reaches_the_gradients(rng: np.random.Generator) -> None:
+    params, batch = NET.init(rng, "he"), Batch(rng.standard_normal((4, 9, 1)), rng.standard_normal((4, 9)))
+    one, two = (
+        next(train(NET, params, [batch], sgd(0.1), "squared_error", tbptt=window)).params["0/Wh"]
+        for window in (None, 1)
+    )
+    assert not np.array_equal(one, two)

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from functools import cache, cached_property
+from functools import cached_property
 from types import FunctionType
 from typing import Any, NamedTuple, final
 
@@ -14,23 +14,30 @@ from saiki.maths import ACTIVATIONS
 
 CellFunction = Callable[..., Any]
 
+RESERVED = {"Wx", "Wh", "b", "bh", "h", "v"}
+"""Names that parameters of the engine, or values of every cell, have already."""
+
 
 class Stage(NamedTuple):
     """One pair of functions of a cell, run after one product with ``Wh``.
 
     Attributes:
         forward: the function.
+        takes: the names of its arguments.
+        returns: the names of what it returns.
         backward: its backward.
+        wants: the names of the backward's arguments.
         sees: what is multiplied with ``Wh``: ``h_prev``, or ``v``, which the stage before made of it.
         gates: the gates that get a part of that product, in the order of the columns of ``Wh``.
-        returns: the names of what ``forward`` returns.
     """
 
     forward: CellFunction
+    takes: tuple[str, ...]
+    returns: tuple[str, ...]
     backward: CellFunction
+    wants: tuple[str, ...]
     sees: str
     gates: tuple[str, ...]
-    returns: tuple[str, ...]
 
 
 @final
@@ -51,9 +58,10 @@ class Cell:
 
     Gates are column blocks of ``Wx``, ``Wh`` and ``b`` in the order in which the functions name them.
 
-    ``backward`` takes, by name, gradients of the new states (``dh``, ``dc``), any argument of ``forward``, new states,
-    and, in the order in which ``forward`` returns them, the saved values. It returns one gradient for each argument of
-    ``forward``, in the same order. What flows through ``h_prev @ Wh`` belongs to the engine.
+    ``backward`` takes, by name, gradients of the new states (``dh``, ``dc``), any argument of ``forward`` and new
+    states; every other name is a saved value, and those stand in the order in which ``forward`` returns them. It
+    returns one gradient for each argument of ``forward``, in the same order. What flows through ``h_prev @ Wh`` belongs
+    to the engine.
 
     A cell some of whose gates see the previous state through other gates has a stage before: ``look`` returns ``v``,
     which these later gates see instead of ``h_prev``, then saved values in the order in which ``look_backward`` names
@@ -72,7 +80,7 @@ class Cell:
         activation: the name of the activation; None is the one that the equations were written with, if any.
 
     Raises:
-        ArgumentError: the functions do not fit each other.
+        ArgumentError: the functions do not fit each other, or an argument's name has no meaning.
 
     >>> from saiki.cells import CELLS
     >>> CELLS["lstm"].gates, CELLS["lstm"].states
@@ -89,45 +97,55 @@ class Cell:
 
     def __post_init__(self) -> None:
         if (self.look is None) != (self.look_backward is None):
-            raise ArgumentError(f"cell {self.name!r}: look and look_backward come together; give both or neither.")
-        if "activation" in self.forward.__code__.co_names:
-            written = self.forward.__globals__["activation"]
-            names = [name for name, (function, _) in ACTIVATIONS.items() if function is written]
-            object.__setattr__(self, "activation", self.activation or (names[0] if names else None))
-        elif self.activation is not None:
-            raise ArgumentError(f"activation: the equations of cell {self.name!r} leave none to choose; leave it out.")
-        if not self.gates:
-            raise ArgumentError(
-                f"cell {self.name!r}: a cell must have at least one gate, an argument named a, a_..., x or x_...;"
-                f" forward takes {', '.join(arguments_of(self.forward))}."
-            )
+            self._refuse("look and look_backward come together; give both or neither")
+        for function in (self.forward, self.backward, *((self.look, self.look_backward) if self.look else ())):
+            if not isinstance(function, FunctionType):
+                self._refuse(f"its functions must be plain Python functions; got {function!r}")
+            parameters = inspect.signature(function).parameters.values()
+            if any(p.kind != p.POSITIONAL_OR_KEYWORD or p.default is not p.empty for p in parameters):
+                self._refuse(f"{function.__name__} must take plain arguments, without * and defaults")
+        self._choose_activation()
+        for name, kind in self.kinds.items():
+            if kind == "vector" and (name in RESERVED or name in {f"{s}0" for s in self.states} or name[:2] == "h_"):
+                self._refuse(f"{name!r} has no meaning as an argument here; see saiki.Cell for the names")
+        if not self.gates or len(set(self.gates)) < len(self.gates):
+            self._refuse(f"gates, arguments named a, a_..., x or x_..., must be there, and differ; got {self.inputs}")
         for stage in self.stages:
-            self._check_count(stage.forward, stage.returns)
-            self._check_count(stage.backward, tuple(f"d{name}" for name in arguments_of(stage.forward)))
+            self._check_count(stage.forward, stage.takes, stage.returns)
+            self._check_count(stage.backward, stage.wants, tuple(f"d{name}" for name in stage.takes))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Cell, tuple(getattr(self, f.name) for f in fields(self))
 
     @cached_property
-    def _arguments(self) -> tuple[str, ...]:
-        """What the functions take from the engine, in order."""
-        names = (*arguments_of(self.look), *(n for n in arguments_of(self.forward) if n not in self._look_saved))
-        return tuple(dict.fromkeys(names))
+    def kinds(self) -> dict[str, str]:
+        """What each argument of the forward functions is, in order.
 
-    @cached_property
-    def _look_saved(self) -> tuple[str, ...]:
-        """What ``look`` returns beside ``v``."""
-        gradients = {f"d{name}" for name in ("v", *arguments_of(self.look_backward))}
-        return tuple(
-            name
-            for name in arguments_of(self.look_backward)
-            if name not in gradients and name not in arguments_of(self.look)
-        )
+        "sum", "input" and "hidden" are a gate's pre-activation and its two parts, "previous" a state, "between" a value
+        that ``look`` hands to ``forward``, and "vector" a parameter of the cell's own.
+        """
+        names = dict.fromkeys((*_arguments_of(self.look), *_arguments_of(self.forward)))
+        kinds = {}
+        for name in names:
+            part, _, gate = name.partition("_")
+            if name.endswith("_prev"):
+                kinds[name] = "previous"
+            elif self.look and name in self._look_returns:
+                kinds[name] = "between"
+            elif part == "a" and (gate or name == "a"):
+                kinds[name] = "sum"
+            elif part == "x" and (gate or name == "x"):
+                kinds[name] = "input"
+            elif part == "h" and gate and f"x_{gate}" in names:
+                kinds[name] = "hidden"
+            else:
+                kinds[name] = "vector"
+        return kinds
 
     @cached_property
     def inputs(self) -> tuple[str, ...]:
         """For each gate the argument that has the input in it: ``a_...``, or ``x_...`` where that is all it has."""
-        return tuple(n for n in self._arguments if n in ("a", "x") or n.startswith(("a_", "x_")))
+        return tuple(name for name, kind in self.kinds.items() if kind in ("sum", "input"))
 
     @cached_property
     def gates(self) -> tuple[str, ...]:
@@ -135,45 +153,41 @@ class Cell:
         return tuple(name[2:] for name in self.inputs)
 
     @cached_property
-    def recurrent(self) -> tuple[str, ...]:
-        """The gates that have columns in ``Wh``, in order."""
-        return tuple(g for g in self.gates if argument("a", g) in self.inputs or g in self.apart)
-
-    @cached_property
     def apart(self) -> tuple[str, ...]:
         """The gates that take their two parts apart, in the order of ``bh``."""
-        return tuple(g for g in self.gates if g and f"h_{g}" in self._arguments)
+        return tuple(name[2:] for name, kind in self.kinds.items() if kind == "hidden")
+
+    @cached_property
+    def recurrent(self) -> tuple[str, ...]:
+        """The gates that have columns in ``Wh``, in order."""
+        return tuple(g for g in self.gates if g in self.apart or self.kinds.get(argument("a", g)) == "sum")
 
     @cached_property
     def states(self) -> tuple[str, ...]:
         """The names of what is carried from step to step: ``h`` first."""
-        previous = (n.removesuffix("_prev") for n in self._arguments if n.endswith("_prev"))
-        return ("h", *(n for n in previous if n != "h"))
+        previous = (name.removesuffix("_prev") for name, kind in self.kinds.items() if kind == "previous")
+        return ("h", *(name for name in previous if name != "h"))
 
     @cached_property
     def vectors(self) -> tuple[str, ...]:
         """The names of the parameters that hold one number for each unit."""
-        parts = {*self.inputs, *(argument("h", gate) for gate in self.apart)}
-        return tuple(n for n in self._arguments if n not in parts and not n.endswith("_prev"))
+        return tuple(name for name, kind in self.kinds.items() if kind == "vector")
 
     @cached_property
     def saved(self) -> tuple[str, ...]:
         """The names of what the functions return beside the new states, for their backwards."""
-        known = {f"d{s}" for s in self.states} | {*self.states, *self._arguments} | {f"{s}_prev" for s in self.states}
-        look = ("v", *self._look_saved) if self.look else ()
-        return (*look, *(n for n in arguments_of(self.backward) if n not in known and n not in look))
+        return tuple(name for stage in self.stages for name in stage.returns if name not in self.states)
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """The cell's functions in the order in which they run."""
-        look = ("v", *self._look_saved) if self.look else ()
-        returns = (*self.states, *(n for n in self.saved if n not in look))
-        sees = "v" if self.look else "h_prev"
-        last = Stage(self._bind(self.forward), self._bind(self.backward), sees, self._gates_of(self.forward), returns)
+        known = {*self.kinds, *self.states, *(f"d{s}" for s in self.states), *(f"{s}_prev" for s in self.states)}
+        known |= set(self._look_returns)
+        saved = tuple(name for name in _arguments_of(self.backward) if name not in known)
+        last = self._stage(self.forward, self.backward, (*self.states, *saved), "v" if self.look else "h_prev")
         if self.look is None or self.look_backward is None:
             return (last,)
-        first = self._bind(self.look), self._bind(self.look_backward)
-        return Stage(*first, "h_prev", self._gates_of(self.look), look), last
+        return self._stage(self.look, self.look_backward, self._look_returns, "h_prev"), last
 
     def with_activation(self, activation: str) -> "Cell":
         """Return the same equations with another activation.
@@ -184,27 +198,53 @@ class Cell:
         choose("activation", activation, ACTIVATIONS)
         return replace(self, activation=activation)
 
+    @cached_property
+    def _look_returns(self) -> tuple[str, ...]:
+        """What ``look`` returns: ``v``, and what its backward asks for beside gradients and its own arguments."""
+        if self.look is None:
+            return ()
+        names, own = _arguments_of(self.look_backward), _arguments_of(self.look)
+        gradients = {"dv", *(f"d{name}" for name in names)}
+        return ("v", *(name for name in names if name not in own and name not in gradients))
+
+    def _stage(self, forward: CellFunction, backward: CellFunction, returns: tuple[str, ...], sees: str) -> Stage:
+        takes, wants = _arguments_of(forward), _arguments_of(backward)
+        gates = tuple(g for g in self.recurrent if argument("a", g) in takes or argument("h", g) in takes)
+        return Stage(self._bind(forward), takes, returns, self._bind(backward), wants, sees, gates)
+
+    def _choose_activation(self) -> None:
+        """Hold the name of the activation, or refuse one where the equations leave none to choose."""
+        says = [f for f in (self.forward, self.look) if f and "activation" in f.__code__.co_names]
+        written = says[0].__globals__.get("activation") if says else None
+        names = [name for name, (function, _) in ACTIVATIONS.items() if function is written]
+        if names:
+            object.__setattr__(self, "activation", self.activation or names[0])
+        elif self.activation is not None:
+            raise ArgumentError(f"activation: the equations of cell {self.name!r} leave none to choose; leave it out.")
+
     def _bind(self, function: CellFunction) -> CellFunction:
         """Return the same code, reading the chosen activation where it says ``activation``."""
         if self.activation is None:
             return function
         activation, derivative = ACTIVATIONS[self.activation]
-        words = {"activation": activation, "dactivation": derivative}
-        return FunctionType(function.__code__, {**function.__globals__, **words}, function.__name__)
+        words = {**function.__globals__, "activation": activation, "dactivation": derivative}
+        return FunctionType(function.__code__, words, function.__name__, None, function.__closure__)
 
-    def _gates_of(self, function: CellFunction) -> tuple[str, ...]:
-        names = arguments_of(function)
-        return tuple(g for g in self.recurrent if argument("a", g) in names or argument("h", g) in names)
-
-    def _check_count(self, function: CellFunction, names: tuple[str, ...]) -> None:
+    def _check_count(self, function: CellFunction, takes: tuple[str, ...], returns: tuple[str, ...]) -> None:
         """Run a function on single numbers, and hold it to the number of values that it must return."""
-        returned = function(*(np.float64(0.5) for _ in arguments_of(function)))
+        try:
+            returned = function(*(np.float64(0.5) for _ in takes))
+        except Exception as error:
+            self._refuse(f"{function.__name__} fails on single numbers: {type(error).__name__}: {error}")
         count = len(returned) if isinstance(returned, tuple) else 1
-        if count != len(names):
-            raise ArgumentError(
-                f"cell {self.name!r}: {function.__name__} must return {len(names)} values, {', '.join(names)},"
-                f" as the arguments of the cell's functions say; it returns {count}."
+        if count != len(returns) or isinstance(returned, list):
+            self._refuse(
+                f"{function.__name__} must return {len(returns)} values as a tuple, {', '.join(returns)}, as the"
+                f" arguments of the cell's functions say; it returns {count}"
             )
+
+    def _refuse(self, why: str) -> None:
+        raise ArgumentError(f"cell {self.name!r}: {why}.")
 
 
 def argument(part: str, gate: str) -> str:
@@ -216,7 +256,6 @@ def argument(part: str, gate: str) -> str:
     return f"{part}_{gate}" if gate else part
 
 
-@cache  # asked for at every time step
-def arguments_of(function: CellFunction | None) -> tuple[str, ...]:
+def _arguments_of(function: CellFunction | None) -> tuple[str, ...]:
     """Return the names of a function's arguments; none where there is no function."""
-    return tuple(inspect.signature(function).parameters) if function else ()
+    return function.__code__.co_varnames[: function.__code__.co_argcount] if function else ()

@@ -1,5 +1,5 @@
-"""The gated recurrent unit whose reset gate acts after the product, as PyTorch, cuDNN and Keras have it: Cho et al.
-(2014), equations 5 to 8, with the candidate's recurrent part kept apart so that one product serves all gates.
+"""The gated recurrent unit whose reset gate acts after the product, as cuDNN, PyTorch and Keras have it: Cho et al.
+(2014), equations 5 to 8, but with the reset gate on the candidate's recurrent part: one product serves all gates.
 
 Equations, for one step of B sequences with F features and H units::
 

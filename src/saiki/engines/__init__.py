@@ -1,11 +1,15 @@
 """The engines: who walks through time. All give the same numbers."""
 
+from collections.abc import Callable
+from importlib import import_module
+
 from saiki.engines import reference
 from saiki.engines.tape import Engine
 from saiki.errors import choose
 
-ENGINES: dict[str, Engine] = {
-    "reference": reference,  # NumPy: plain, and able to run on complex numbers
+ENGINES: dict[str, Callable[[], Engine]] = {
+    "reference": lambda: reference,  # NumPy: plain, and able to run on complex numbers
+    "compiled": lambda: import_module("saiki.engines.compiled"),  # Numba, imported when first asked for
 }
 """Every engine by name."""
 
@@ -18,4 +22,4 @@ def get_engine(name: str | None) -> Engine:
     Raises:
         ArgumentError: no such engine. Nothing falls back silently.
     """
-    return choose("engine", DEFAULT if name is None else name, ENGINES)
+    return choose("engine", DEFAULT if name is None else name, ENGINES)()

@@ -18,7 +18,7 @@ import numpy as np
 
 from saiki.arrays import Array, Params
 from saiki.cells import Cell
-from saiki.cells.cell import Stage, argument, arguments_of
+from saiki.cells.cell import Stage, argument
 from saiki.engines.tape import Schedule, Tape, Walk
 
 
@@ -33,13 +33,15 @@ def forward(
     for name, initial in zip(cell.states, states, strict=True):
         tape.states[name][0] = schedule.sort(initial)
 
-    np.matmul(tape.x, params["Wx"], out=tape.a.reshape(T, B, len(cell.gates) * H))
-    if "b" in params:
-        tape.a[...] += params["b"].reshape(len(cell.gates), H)
+    a = schedule.live(tape.x) @ params["Wx"]
+    a = a + params["b"] if "b" in params else a
+    schedule.put_live(tape.a, a.reshape(len(a), len(cell.gates), H))
     if "bh" in params:
         tape.apart[...] += params["bh"].reshape(len(cell.apart), H)
 
     for t, n in enumerate(schedule.alive):
+        if n == 0:
+            break
         now = tape.at(cell, t) | {name: params[name] for name in cell.vectors}
         for stage in cell.stages:
             if stage.gates:
@@ -47,7 +49,7 @@ def forward(
                 parts = product.reshape(n, len(stage.gates), H).swapaxes(0, 1)
                 for gate, part in zip(stage.gates, parts, strict=True):
                     now[argument("h" if gate in cell.apart else "a", gate)] += part
-            values = _as_tuple(stage.forward(*(now[name] for name in arguments_of(stage.forward))))
+            values = _as_tuple(stage.forward(*(now[name] for name in stage.takes)))
             for name, value in zip(stage.returns, values, strict=True):
                 now[name][...] = value
 
@@ -70,6 +72,8 @@ def backward(
 
     for t in reversed(range(T)):
         n = schedule.alive[t]
+        if n == 0:
+            continue
         if tbptt is not None and (t + 1) % tbptt == 0 and t + 1 < T:
             for d in dstate.values():
                 d[: schedule.alive[t + 1]] = 0  # a sequence that ends here keeps what the loss says of its final state
@@ -79,8 +83,8 @@ def backward(
         for d in dstate.values():
             d[:n] = 0  # from here on, the gradients of the previous states
         for stage in reversed(cell.stages):
-            grads = _as_tuple(stage.backward(*(now[name] for name in arguments_of(stage.backward))))
-            for name, grad in zip(arguments_of(stage.forward), grads, strict=True):
+            grads = _as_tuple(stage.backward(*(now[name] for name in stage.wants)))
+            for name, grad in zip(stage.takes, grads, strict=True):
                 if name.endswith("_prev"):
                     dstate[name.removesuffix("_prev")][:n] += grad
                 elif name in cell.vectors:
@@ -101,23 +105,24 @@ def backward(
         for g, name in enumerate(cell.inputs):
             dx_parts[t, :n, g] = now[f"d{name}"]
 
-    rows = dx_parts.reshape(T * B, G * H)
-    dparams["Wx"] = tape.x.reshape(T * B, tape.x.shape[2]).T @ rows
+    rows = schedule.live(dx_parts)
+    rows = rows.reshape(len(rows), G * H)
+    dparams["Wx"] = schedule.live(tape.x).T @ rows
+    dX = np.zeros(tape.x.shape, dtype)
+    schedule.put_live(dX, rows @ params["Wx"].T)
     if "b" in params:
         dparams["b"] = rows.sum(axis=0)
     if cell.recurrent:
-        rows = dh_parts.reshape(T * B, len(cell.recurrent) * H)
+        gate_rows = schedule.live(dh_parts)
+        rows = gate_rows.reshape(len(gate_rows), len(cell.recurrent) * H)
         seen_by = {"h_prev": tape.states["h"][:-1], **tape.saved}
-        dparams["Wh"] = np.concatenate(
-            [
-                _masked(seen_by[stage.sees], tape.mask).reshape(T * B, H).T @ rows[:, _columns(cell, stage, H)]
-                for stage in cell.stages
-            ],
-            axis=1,
-        )
+        parts = [
+            schedule.live(_masked(seen_by[stage.sees], tape.mask)).T @ rows[:, _columns(cell, stage, H)]
+            for stage in cell.stages
+        ]
+        dparams["Wh"] = np.concatenate(parts, axis=1)
     if "bh" in params:
-        dparams["bh"] = dh_parts[:, :, [cell.recurrent.index(gate) for gate in cell.apart]].sum(axis=(0, 1)).ravel()
-    dX = dx_parts.reshape(T, B, G * H) @ params["Wx"].T
+        dparams["bh"] = gate_rows[:, [cell.recurrent.index(gate) for gate in cell.apart]].sum(axis=0).ravel()
     return dparams, schedule.unwalk(dX), tuple(schedule.unsort(d) for d in dstate.values())
 
 

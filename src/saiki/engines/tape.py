@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, Protocol, final
 
 import numpy as np
@@ -44,6 +45,20 @@ class Schedule:
         alive = np.count_nonzero(lengths[:, None] > np.arange(n_steps), axis=0)
         return cls(order, tuple(alive.tolist()), lengths[order], reverse)
 
+    def live(self, steps: Array) -> Array:
+        """Return the rows ``(n, ...)`` of ``(T, B, ...)`` that exist, one step after another."""
+        rows = steps.reshape(steps.shape[0] * steps.shape[1], *steps.shape[2:])
+        return rows if self.order is None else rows[self._live]
+
+    def put_live(self, steps: Array, rows: Array) -> None:
+        """Write rows, as ``live`` returns them, to where they stand in ``(T, B, ...)``."""
+        target = steps.reshape(steps.shape[0] * steps.shape[1], *steps.shape[2:])
+        target[... if self.order is None else self._live] = rows
+
+    @cached_property
+    def _live(self) -> Array:
+        return np.flatnonzero(np.arange(len(self.lengths)) < np.array(self.alive)[:, None])
+
     def sort(self, rows: Array) -> Array:
         """Put rows from the caller's order into the order of walking."""
         return rows if self.order is None else rows[self.order]
@@ -84,7 +99,7 @@ class Tape:
         schedule: the order of steps and rows, and which rows are alive when.
         x: inputs ``(T, B, F)``.
         a: pre-activations ``(T, B, G, H)``, a block for each gate; only the input's part for a gate that takes its
-            parts apart.
+            parts apart. An engine may put a gate's saved value in its place where no backward asks for it.
         apart: the previous state's part of such gates ``(T, B, A, H)``.
         states: for each state of the cell ``(T + 1, B, H)``; the initial state is at index 0.
         saved: for each value that the cell saves ``(T, B, H)``.
@@ -133,11 +148,13 @@ class Walk(NamedTuple):
         lengths: the length of each sequence ``(B,)``, or None where all steps exist.
         reverse: whether each sequence is walked from its own last step to its first.
         mask: what the previous state is multiplied by where a product with ``Wh`` sees it ``(B, H)``, or None.
+        keep: whether there will be a backward pass; an engine may do without most of the tape if not.
     """
 
     lengths: Array | None = None
     reverse: bool = False
     mask: Array | None = None
+    keep: bool = True
 
 
 class Engine(Protocol):

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from saiki.arrays import Array, Params
+from saiki.arrays import Array, Params, as_count
+from saiki.errors import ArgumentError
 from saiki.layers import Network
 from saiki.losses import Loss
 
@@ -47,6 +48,9 @@ def truncation_error(
     >>> [round(truncation_error(network, params, X, y, k, "squared_error").cosine, 3) for k in (1, 5, 20)]
     [0.99, 0.998, 1.0]
     """
+    if not isinstance(network, Network):
+        raise ArgumentError(f"network must be a Network; got {type(network).__name__}. Try Network([layer]).")
+    as_count("tbptt", tbptt)
 
     def gradient(window: int | None) -> Array:
         _, grads = network.loss_and_gradients(params, X, y, loss, lengths, sample_weight, state, tbptt=window)

@@ -103,7 +103,10 @@ class Conv1D(Layer):
     def __post_init__(self) -> None:
         as_count("n_in", self.n_in)
         as_count("n_out", self.n_out)
-        self._output_size(0)  # checks the rest
+        as_count("kernel_size", self.kernel_size)
+        as_count("stride", self.stride)
+        as_count("padding", self.padding, 0)
+        as_count("dilation", self.dilation)
         choose("activation", self.activation, ACTIVATIONS)
 
     @property
@@ -130,8 +133,8 @@ class Conv1D(Layer):
         return {"W": Parameter(shape, self.kernel_size * self.n_in)} | bias
 
     def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result:
-        no_state("convolution", state)
-        needs_time("convolution", X)
+        no_state("Conv1D", state)
+        needs_time("Conv1D", X)
         n_steps = self._output_size(X.shape[1])
         lengths = context.lengths
         if lengths is not None:

@@ -67,7 +67,7 @@ class Dense(Layer):
         return {"W": Parameter((self.n_in, self.n_out), self.n_in)} | bias
 
     def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result:
-        no_state("dense", state)
+        no_state("Dense", state)
         function, _ = ACTIVATIONS[self.activation]
         V = X @ params["W"]
         Y = blank_padding(function(V + params["b"] if self.bias else V), context.lengths)

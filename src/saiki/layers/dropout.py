@@ -49,7 +49,7 @@ class Dropout(Layer):
     same_over_time: bool = False
 
     def __post_init__(self) -> None:
-        as_share("rate", self.rate)
+        object.__setattr__(self, "rate", as_share("rate", self.rate))
 
     @property
     def sizes(self) -> tuple[None, None]:
@@ -66,7 +66,7 @@ class Dropout(Layer):
         return {}
 
     def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result:  # noqa: ARG002
-        no_state("dropout", state)
+        no_state("Dropout", state)
         shape = (X.shape[0], 1, X.shape[2]) if self.same_over_time and X.ndim == 3 else X.shape
         mask = drop_mask(context.rng, self.rate, shape, X.dtype)
         return Result(X if mask is None else X * mask, None, mask, context.lengths)

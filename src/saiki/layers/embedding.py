@@ -62,7 +62,7 @@ class Embedding(Layer):
         return {"W": Parameter((self.n_tokens, self.n_units), 1)}
 
     def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result:
-        no_state("embedding", state)
+        no_state("Embedding", state)
         tokens = np.real(X[..., 0])
         wrong = (tokens != np.floor(tokens)) | (tokens < 0) | (tokens >= self.n_tokens)
         if wrong.any():

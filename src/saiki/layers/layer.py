@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -15,11 +16,12 @@ from saiki.arrays import (
     as_float,
     as_sequences,
     blank_padding,
+    check_finite,
     check_one_precision,
     check_params,
     check_shape,
 )
-from saiki.engines import get_engine
+from saiki.engines import get_engine, memory
 from saiki.errors import ArgumentError
 from saiki.initializers import Parameter, Scheme, initialize
 
@@ -58,11 +60,13 @@ class Context(NamedTuple):
         lengths: the length of each sequence ``(B,)``, or None where all steps exist or there is no time any more.
         engine: the name of the engine, or None for the default one.
         rng: the source of dropout; None drops nothing.
+        keep: whether there will be a backward pass.
     """
 
     lengths: Array | None
     engine: str | None
     rng: np.random.Generator | None
+    keep: bool = True
 
 
 class Result(NamedTuple):
@@ -80,14 +84,18 @@ class LayerTape:
     """What ``forward`` returns for ``backward``.
 
     Attributes:
+        layer: the layer that wrote it.
         content: what the layer's own backward needs.
         output_shape: the shape of the outputs.
         lengths: the lengths of the inputs.
+        output_lengths: the lengths of the outputs.
     """
 
+    layer: "Layer"
     content: Any
     output_shape: tuple[int, ...]
     lengths: Array | None
+    output_lengths: Array | None
 
 
 class Layer(ABC):
@@ -109,6 +117,11 @@ class Layer(ABC):
     @abstractmethod
     def examples(cls) -> "list[Layer]":
         """Return small layers of this class that between them use every option; each is proved by the tests."""
+
+    @final
+    @cached_property
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: parameter.shape for name, parameter in self.parameters().items()}
 
     @abstractmethod
     def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result: ...
@@ -163,7 +176,22 @@ class Layer(ABC):
             ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
         """
         Y, final_state, tape, _ = self._checked_forward(params, X, state, lengths, engine, rng)
-        return Y.copy(), final_state, tape  # the tape keeps its own: what the caller does with Y changes no gradient
+        return memory.copy(Y), final_state, tape  # what the caller does with Y changes no gradient
+
+    @final
+    def predict(
+        self,
+        params: Params,
+        X: npt.ArrayLike,
+        state: Any = None,
+        lengths: npt.ArrayLike | None = None,
+        engine: str | None = None,
+    ) -> tuple[Array, Any]:
+        """Return the outputs and the final state of ``forward``, and keep nothing for a backward pass.
+
+        The arguments and errors are those of ``forward``.
+        """
+        return self._checked_forward(params, X, state, lengths, engine, None, keep=False)[:2]
 
     @final
     def backward(
@@ -186,12 +214,22 @@ class Layer(ABC):
             ShapeError, DtypeError: dH or dstate does not have the shape and precision of what it is the gradient of.
             ArgumentError: tbptt is below 1.
         """
-        check_params(params, {name: p.shape for name, p in self.parameters().items()})
-        if not isinstance(tape, LayerTape):
-            raise ArgumentError(f"tape must be what forward returned third; got {type(tape).__name__}.")
-        dH = as_float("dH", dH)
+        check_params(params, self._shapes)
+        if not isinstance(tape, LayerTape) or tape.layer != self:
+            of = f"the tape of {tape.layer}" if isinstance(tape, LayerTape) else type(tape).__name__
+            raise ArgumentError(f"tape must be what this layer's forward returned third; got {of}.")
+        dH = as_float("dH", dH, precision_of(params))
         check_shape("dH", dH, tape.output_shape, "the shape of the outputs")
         check_one_precision({"dH": dH} | {f"params[{k!r}]": v for k, v in params.items()})
+        dH = dH if tape.output_lengths is None else blank_padding(dH, tape.output_lengths)
+        check_finite("dH", dH)
+        return self._unchecked_backward(params, tape, dH, dstate, tbptt)
+
+    @final
+    def _unchecked_backward(
+        self, params: Params, tape: LayerTape, dH: Array, dstate: Any, tbptt: int | None
+    ) -> Gradients:
+        """Run backwards; a gradient that is not finite passes, for whoever asks to see."""
         if tbptt is not None:
             as_count("tbptt", tbptt)
         grads = self._backward(params, tape.content, dH, dstate, tbptt)
@@ -206,24 +244,36 @@ class Layer(ABC):
         lengths: npt.ArrayLike | None,
         engine: str | None,
         rng: np.random.Generator | None,
+        keep: bool = True,
     ) -> tuple[Array, Any, LayerTape, Array | None]:
         """Check everything, run, and return also the lengths of the outputs."""
         get_engine(engine)
-        check_params(params, {name: p.shape for name, p in self.parameters().items()})
-        precision = next((np.real(v).dtype for v in params.values()), np.float64)
-        X, lengths = as_sequences(X, self.sizes[0], lengths, precision)
+        check_params(params, self._shapes)
+        if rng is not None and not isinstance(rng, np.random.Generator):
+            raise ArgumentError(f"rng must be a numpy Generator or None; got {rng!r}. Try np.random.default_rng(0).")
+        X, lengths = as_sequences(X, self.sizes[0], lengths, precision_of(params))
         check_one_precision({"X": X} | {f"params[{k!r}]": v for k, v in params.items()})
-        result = self._forward(params, X, state, Context(lengths, engine, rng))
-        return result.Y, result.state, LayerTape(result.tape, result.Y.shape, lengths), result.lengths
+        result = self._forward(params, X, state, Context(lengths, engine, rng, keep))
+        return (
+            result.Y,
+            result.state,
+            LayerTape(self, result.tape, result.Y.shape, lengths, result.lengths),
+            result.lengths,
+        )
+
+
+def precision_of(params: Params) -> np.dtype[Any]:
+    """Return what whole numbers become beside these parameters."""
+    return next((np.real(v).dtype for v in params.values()), np.dtype(np.float64))
 
 
 def needs_time(layer: str, X: Array) -> None:
     """Raise an ``ArgumentError`` if a layer that needs the time axis comes after it has been read out."""
     if X.ndim != 3:
-        raise ArgumentError(f"layers: a {layer} layer needs the time axis; put it before the readout.")
+        raise ArgumentError(f"{layer} needs the time axis; put it before the readout.")
 
 
 def no_state(layer: str, state: Any) -> None:
     """Raise an ``ArgumentError`` if a layer that has no state is given one."""
     if state is not None:
-        raise ArgumentError(f"state: a {layer} layer has none; got {type(state).__name__}. Give None for it.")
+        raise ArgumentError(f"state: {layer} has none; got {type(state).__name__}. Give None for it.")

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from saiki.arrays import Array, Params
-from saiki.errors import ArgumentError, ShapeError
+from saiki.errors import ArgumentError, SaikiError, ShapeError
 from saiki.initializers import Parameter
 from saiki.layers.bidirectional import Bidirectional
 from saiki.layers.conv import Conv1D
@@ -56,11 +56,23 @@ class Network(Layer):
                 " Try Network([SimpleRNN(2, 16), Dense(16, 1)])."
             )
         given: int | None = None
+        turned = 0  # how many features, at the end, come from a direction that reads backwards
         for i, layer in enumerate(layers):
             taken, gives = layer.sizes
             if None not in (given, taken) and given != taken:
                 raise ShapeError(f"layers[{i}] must take {given} features, as come from before it; it takes {taken}.")
+            if isinstance(layer, Readout) and layer.kind == "last" and layer.n_reversed != turned:
+                raise ArgumentError(
+                    f"layers[{i}] must be Readout('last', n_reversed={turned}), as {turned} features before it read"
+                    f" backwards and end at the first step; got n_reversed={layer.n_reversed}."
+                )
             given = given if gives is None else gives
+            if isinstance(layer, Bidirectional):
+                turned = layer.layer.n_units
+            elif isinstance(layer, Recurrent):
+                turned = layer.n_units if layer.reverse else 0
+            elif not isinstance(layer, Dropout | LayerNorm):
+                turned = 0
         object.__setattr__(self, "layers", tuple(layers))
 
     @property
@@ -80,6 +92,16 @@ class Network(Layer):
             cls([Conv1D(2, 3, 2, stride=2, activation="tanh"), LayerNorm(3), LSTM(3, 2), Readout("mean")]),
             cls([Recurrent("mingru", 2, 3), Network([Recurrent("indrnn", 3, 2), Readout("max")]), Dense(2, 2)]),
         ]
+
+    @property
+    def has_dropout(self) -> bool:
+        """Whether training draws at random what to drop."""
+        return any(
+            layer.has_dropout
+            if isinstance(layer, Network)
+            else (isinstance(layer, Dropout) and layer.rate > 0) or _recurrent_dropout(layer) > 0
+            for layer in self.layers
+        )
 
     def parameters(self) -> dict[str, Parameter]:
         """Return the parameters of all layers: shape, fan-in and blocks."""
@@ -121,12 +143,15 @@ class Network(Layer):
         """
         Y, _, tape, lengths = self._checked_forward(params, X, state, lengths, engine, rng)
         value, dY = evaluate(loss, Y, y, lengths, sample_weight)
-        return value, self.backward(params, tape, dY, tbptt=tbptt)
+        return value, self._unchecked_backward(params, tape, dY, None, tbptt)
 
     def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result:
         states, tapes = [], []
         for i, initial in enumerate(self._states("state", state)):
-            X, final_state, tape, lengths = self.layers[i]._forward(self._of(params, i), X, initial, context)
+            try:
+                X, final_state, tape, lengths = self.layers[i]._forward(self._of(params, i), X, initial, context)
+            except SaikiError as error:
+                raise type(error)(f"layers[{i}]: {error}") from error
             context = context._replace(lengths=lengths)
             states.append(final_state)
             tapes.append(tape)
@@ -155,3 +180,9 @@ class Network(Layer):
                 f" None for a layer without one; got {type(state).__name__}."
             )
         return tuple(state)
+
+
+def _recurrent_dropout(layer: Layer) -> float:
+    """Return the share of recurrent dropout of a layer."""
+    inner = layer.layer if isinstance(layer, Bidirectional) else layer
+    return inner.recurrent_dropout if isinstance(inner, Recurrent) else 0.0

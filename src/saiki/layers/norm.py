@@ -60,7 +60,7 @@ class LayerNorm(Layer):
         return {"gain": Parameter((self.n_features,), start=1), "shift": Parameter((self.n_features,))}
 
     def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result:
-        no_state("normalising", state)
+        no_state("LayerNorm", state)
         centred = X - X.mean(axis=-1, keepdims=True)
         variance = (centred * centred).mean(axis=-1, keepdims=True)
         scale = 1 / np.sqrt(variance + X.dtype.type(self.epsilon))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 
 from saiki.arrays import Array, Params, as_count, existing_steps
-from saiki.errors import ArgumentError, choose
+from saiki.errors import ArgumentError, ShapeError, choose
 from saiki.initializers import Parameter
 from saiki.layers.layer import Context, Gradients, Layer, Result, needs_time, no_state
 
@@ -67,11 +67,13 @@ class Readout(Layer):
         return {}
 
     def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result:  # noqa: ARG002
-        no_state("readout", state)
-        needs_time("readout", X)
+        no_state("Readout", state)
+        needs_time("Readout", X)
         if self.kind == "each":
             return Result(X, None, ReadoutTape(None), context.lengths)
         B, T, F = X.shape
+        if self.n_reversed > F:
+            raise ShapeError(f"n_reversed must be at most the number of features, {F}; got {self.n_reversed}.")
         lengths = np.full(B, T) if context.lengths is None else context.lengths
         exists = existing_steps(lengths, T)[..., None]
         steps = np.arange(T)[:, None]

@@ -138,14 +138,14 @@ class Recurrent(Layer):
         return parameters
 
     def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result:
-        needs_time("recurrent", X)
+        needs_time("Recurrent", X)
         from_learnt = self.learn_initial and state is None
         if from_learnt:
             initial = tuple(np.broadcast_to(params[f"{name}0"], (len(X), self.n_units)) for name in self.cell.states)
         else:
             initial = self._states("state", state, X)
         mask = drop_mask(context.rng, self.recurrent_dropout, (len(X), self.n_units), X.dtype)
-        walk = Walk(context.lengths, self.reverse, mask)
+        walk = Walk(context.lengths, self.reverse, mask, context.keep)
         H, final_states, tape = get_engine(context.engine).forward(self.cell, params, X, initial, walk)
         content = RecurrentTape(tape, context.engine, from_learnt)
         return Result(H, self._as_state(final_states), content, context.lengths)
@@ -170,7 +170,8 @@ class Recurrent(Layer):
                 f"{argument} must be the tuple ({', '.join(names)}) for a layer of {self.cell.name} cells;"
                 f" got {type(state).__name__}."
             )
-        arrays = tuple(as_float(f"{argument} {name}", part) for name, part in zip(names, parts, strict=True))
+        precision = np.real(like).dtype
+        arrays = tuple(as_float(f"{argument} {name}", part, precision) for name, part in zip(names, parts, strict=True))
         for name, array in zip(names, arrays, strict=True):
             check_shape(f"{argument} {name}", array, shape, "(n_sequences, n_units)")
             check_finite(f"{argument} {name}", array)

@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 
 from saiki.arrays import Array, Params
-from saiki.errors import DivergenceError
+from saiki.errors import ArgumentError, DivergenceError
 from saiki.layers import Network
 from saiki.losses import Loss
 from saiki.optimizers import Optimizer, apply_updates
@@ -54,6 +54,8 @@ def train(
     optimizer: Optimizer,
     loss: str | Loss,
     engine: str | None = None,
+    rng: np.random.Generator | None = None,
+    tbptt: int | None = None,
 ) -> Iterator[Step]:
     """Update the parameters once for every batch, and say so after each.
 
@@ -66,11 +68,14 @@ def train(
         optimizer: turns gradients into updates.
         loss: the name of a loss, or a loss itself.
         engine: the name of an engine, or None for the default one.
+        rng: the source of dropout, for a network that has some.
+        tbptt: the window of truncated backpropagation through time, or None for the full gradient.
 
     Yields:
         A ``Step`` after each update.
 
     Raises:
+        ArgumentError: the network has dropout, and no rng is given.
         DivergenceError: the loss, or a parameter after its update, is no longer finite; the last ``Step`` was.
 
     >>> from saiki import Dense, SimpleRNN
@@ -82,12 +87,14 @@ def train(
     >>> losses[-1] < losses[0] / 10
     True
     """
+    if network.has_dropout and rng is None:
+        raise ArgumentError("rng: the network has dropout, which needs a source; try rng=np.random.default_rng(0).")
     optimizer_state = optimizer.init(params)
     remedy = "Try a smaller learning rate, smaller initial weights, or a bounded activation (tanh, sigmoid)."
     for iteration, batch in enumerate(batches, start=1):
         with np.errstate(all="ignore"):  # what overflows shows in the loss, and is reported there
             value, grads = network.loss_and_gradients(
-                params, batch.X, batch.y, loss, batch.lengths, batch.sample_weight, engine=engine
+                params, batch.X, batch.y, loss, batch.lengths, batch.sample_weight, None, engine, rng, tbptt
             )
             if not math.isfinite(value):
                 raise DivergenceError(f"the loss became {value} at iteration {iteration}: training diverged. {remedy}")

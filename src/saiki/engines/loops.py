@@ -1,0 +1,306 @@
+"""The time loop and backpropagation through time as source code, generated from what a cell's functions ask for.
+
+Each function walks one slice of the batch through all time: the linear parts by ``product``, and for every unit the
+cell's own functions, inlined into loops over contiguous rows. ``reference.py`` is the same walk to be read; this one is
+held to its numbers.
+"""
+
+from typing import NamedTuple
+
+from saiki.cells import Cell
+from saiki.cells.cell import Stage, argument
+
+
+class Run(NamedTuple):
+    """Gates whose parts of a product with ``Wh`` stand side by side, both in ``Wh`` and in what they are added to.
+
+    Attributes:
+        stage: the number of the stage that uses them.
+        sees: what is multiplied: the previous ``h``, or ``v``.
+        apart: whether they go into ``apart`` instead of into the pre-activations.
+        source: the first gate, counted in ``Wh``.
+        target: the first gate, counted in what they are added to.
+        width: how many gates.
+    """
+
+    stage: int
+    sees: str
+    apart: bool
+    source: int
+    target: int
+    width: int
+
+
+def runs_of(cell: Cell) -> list[Run]:
+    """Return the products of one step."""
+    runs: list[Run] = []
+    for number, stage in enumerate(cell.stages):
+        for gate in stage.gates:
+            apart = gate in cell.apart
+            target = (cell.apart if apart else cell.gates).index(gate)
+            source = cell.recurrent.index(gate)
+            last = runs[-1] if runs else None
+            if last and (last.stage, last.apart, last.target + last.width) == (number, apart, target):
+                runs[-1] = last._replace(width=last.width + 1)
+            else:
+                runs.append(Run(number, stage.sees, apart, source, target, 1))
+    return runs
+
+
+def overwritten(cell: Cell) -> dict[str, int]:
+    """Return, for each saved value that may take the place of its gate's pre-activation, the number of the gate.
+
+    That is a value with the gate's name, where no backward function asks for the pre-activation.
+    """
+    asked = {name for stage in cell.stages for name in stage.wants}
+    return {
+        gate: g
+        for g, (gate, pre_activation) in enumerate(zip(cell.gates, cell.inputs, strict=True))
+        if gate in cell.saved and pre_activation not in asked
+    }
+
+
+def rows(cell: Cell, names: tuple[str, ...]) -> list[str]:
+    """Return lines that name, at step ``t`` and sequence ``i``, the row of each quantity.
+
+    A prediction keeps fewer steps than there are, and goes round and round in them.
+    """
+    places = {name: f"gates[at, i, {g}]" for g, name in enumerate(cell.inputs)}
+    places |= {argument("h", gate): f"apart[at, i, {k}]" for k, gate in enumerate(cell.apart)}
+    places |= {f"{s}_prev": f"s_{s}[t % s_{s}.shape[0], i]" for s in cell.states}
+    places |= {s: f"s_{s}[(t + 1) % s_{s}.shape[0], i]" for s in cell.states}
+    places |= {name: f"saved_{name}[at, i]" for name in cell.saved}
+    places |= {name: f"gates[at, i, {g}]" for name, g in overwritten(cell).items()}
+    places |= {name: f"vector_{name}" for name in cell.vectors}
+    return [f"row_{name} = {places[name]}" for name in dict.fromkeys(names) if name in places]
+
+
+def own_arrays(cell: Cell) -> list[str]:
+    """Return the names of the saved values that have arrays of their own."""
+    return [name for name in cell.saved if name not in overwritten(cell)]
+
+
+def on_tape(cell: Cell) -> list[str]:
+    """Return the names of the arguments that both walks find on the tape or among the parameters."""
+    states, saved = (f"s_{s}" for s in cell.states), (f"saved_{n}" for n in own_arrays(cell))
+    return [*states, *saved, *(f"vector_{n}" for n in cell.vectors)]
+
+
+def forward_arguments(cell: Cell) -> list[str]:
+    """Return the names of the arguments of the forward walk, in order."""
+    return [
+        "alive", "lo", "hi", "masked", "mask", "x", "bias", "apart_bias", "wx",
+        *(f"wh_{r}" for r in range(len(runs_of(cell)))),
+        "gates", "apart",
+        *on_tape(cell),
+        "seen", "spare",
+    ]  # fmt: skip
+
+
+def forward_source(cell: Cell) -> str:
+    """Return the source of ``forward_walk``."""
+    out = [f"def forward_walk({', '.join(forward_arguments(cell))}):"]
+    out += [
+        "    kept, B, G, H = gates.shape",
+        "    flat, flat_apart = gates.reshape(kept, B, G * H), apart.reshape(kept, B, apart.shape[2] * H)",
+        "    for t in range(x.shape[0]):",
+        "        at = t % kept",
+        "        n = min(alive[t], hi) - lo",
+        "        if n <= 0:",
+        "            break",
+        "        for i in range(lo, lo + n):",
+        "            flat[at, i, :] = bias",
+        *(["            flat_apart[at, i, :] = apart_bias"] if cell.apart else []),
+        "        product(x[t, lo : lo + n], wx, flat[at, lo : lo + n], spare)",
+    ]
+    for number, stage in enumerate(cell.stages):
+        out += [f"        {line}" for line in seen_lines(stage)]
+        for r, run in enumerate(runs_of(cell)):
+            if run.stage == number:
+                into = "flat_apart" if run.apart else "flat"
+                block = f"{run.target} * H : {run.target + run.width} * H"
+                out.append(f"        product(look_at, wh_{r}, {into}[at, lo : lo + n, {block}], spare)")
+        names = stage.takes
+        out.append("        for i in range(lo, lo + n):")
+        out += [f"            {line}" for line in rows(cell, (*names, *stage.returns))]
+        values = ", ".join(f"row_{name}[j]" for name in names)
+        returned = ", ".join(f"new_{name}" for name in stage.returns)
+        out += ["            for j in range(H):", f"                {returned} = stage_{number}({values})"]
+        out += [f"                row_{name}[j] = new_{name}" for name in stage.returns]
+    return "\n".join(out) + "\n"
+
+
+def seen_lines(stage: Stage) -> list[str]:
+    """Return lines that set ``look_at`` to the rows that a product of this stage sees."""
+    if not stage.gates:
+        return []
+    source = "s_h[t % s_h.shape[0], lo : lo + n]" if stage.sees == "h_prev" else "saved_v[at, lo : lo + n]"
+    return [
+        f"look_at = {source}",
+        "if masked:",
+        "    for i in range(n):",
+        "        for j in range(H):",
+        "            seen[i, j] = look_at[i, j] * mask[lo + i, j]",
+        "    look_at = seen[:n]",
+    ]
+
+
+def backward_arguments(cell: Cell) -> list[str]:
+    """Return the names of the arguments of the backward walk, in order."""
+    runs = range(len(runs_of(cell)))
+    return [
+        "alive", "lo", "hi", "masked", "mask", "window", "x", "wx_back", *(f"wh_back_{r}" for r in runs),
+        "gates", "apart",
+        *on_tape(cell),
+        "dh_loss", *(f"d_{s}" for s in cell.states), "dx",
+        "dwx", *(f"dwh_{r}" for r in runs), "dbias", "dapart_bias", *(f"dvector_{n}" for n in cell.vectors),
+        "da", "dapart", "block_x",
+        *(f"block_seen_{s}" for s in seen_names(cell)), *(f"between_{n}" for n in between(cell)),
+        "panels", "spare",
+    ]  # fmt: skip
+
+
+def seen_names(cell: Cell) -> list[str]:
+    """Return what products with ``Wh`` see, each once."""
+    return list(dict.fromkeys(run.sees for run in runs_of(cell)))
+
+
+def between(cell: Cell) -> list[str]:
+    """Return the gradients that pass from the last stage to the first, and what a mask or a stage needs room for."""
+    if cell.look is None:
+        return ["seen"]
+    first, last = cell.stages
+    return ["seen", *(name for name in last.takes if name in first.returns), "v"]
+
+
+def backward_source(cell: Cell) -> str:
+    """Return the source of ``backward_walk``."""
+    runs = runs_of(cell)
+    out = [
+        f"def backward_walk({', '.join(backward_arguments(cell))}):",
+        "    T, B, G, H = gates.shape",
+        "    A, F, most = apart.shape[2], x.shape[2], da.shape[0]",
+        "    held = 0",
+        "    for t in range(T - 1, -1, -1):",
+        "        at = t",
+        "        n = min(alive[t], hi) - lo",
+        "        if n <= 0:",
+        "            continue",
+        "        if window > 0 and (t + 1) % window == 0 and t + 1 < T:",
+        "            for i in range(lo, min(alive[t + 1], hi)):",
+        *(f"                d_{s}[i, :] = 0" for s in cell.states),
+        "        if held + n > most:",
+        *(f"            {line}" for line in flush_lines(cell)),
+        "        first, last = held, held + n",
+    ]
+    for number in reversed(range(len(cell.stages))):
+        out += [f"        {line}" for line in backward_stage(cell, number)]
+        for r, run in enumerate(runs):
+            if run.stage != number:
+                continue
+            block = f"{run.target} * H : {run.target + run.width} * H"
+            source = f"{'dapart' if run.apart else 'da'}[first:last, {block}]"
+            target = "between_v[:n]" if run.sees == "v" else "d_h[lo : lo + n]"
+            out += [
+                "        if masked:",
+                "            between_seen[:n] = 0",
+                f"            product({source}, wh_back_{r}, between_seen[:n], spare)",
+                "            for i in range(n):",
+                "                for j in range(H):",
+                f"                    {target.split('[')[0]}[{'i' if run.sees == 'v' else 'lo + i'}, j] +="
+                " between_seen[i, j] * mask[lo + i, j]",
+                "        else:",
+                f"            product({source}, wh_back_{r}, {target}, spare)",
+            ]
+    out += [
+        "        product(da[first:last], wx_back, dx[t, lo : lo + n], spare)",
+        "        block_x[first:last] = x[t, lo : lo + n]",
+    ]
+    for name in seen_names(cell):
+        source = "s_h[t, lo : lo + n]" if name == "h_prev" else "saved_v[t, lo : lo + n]"
+        out += [
+            f"        block_seen_{name}[first:last] = {source}",
+            "        if masked:",
+            "            for i in range(n):",
+            "                for j in range(H):",
+            f"                    block_seen_{name}[first + i, j] *= mask[lo + i, j]",
+        ]
+    out += ["        held = last", "    if held > 0:", *(f"        {line}" for line in flush_lines(cell))]
+    return "\n".join(out) + "\n"
+
+
+def backward_stage(cell: Cell, number: int) -> list[str]:
+    """Return the loop over units of one stage, backwards."""
+    stage = cell.stages[number]
+    last_stage = number == len(cell.stages) - 1
+    wanted, given = stage.wants, stage.takes
+    d_states = [f"d{s}" for s in cell.states]
+    handed = {f"d{name}": name for name in between(cell) if name != "seen"}
+    lines = ["for i in range(lo, lo + n):"]
+    body = rows(cell, wanted)
+    body += [f"rowd_{s} = d_{s}[i]" for s in cell.states]
+    if last_stage:
+        body.append("row_loss = dh_loss[t, i]")
+    body += [f"rowb_{name} = between_{name}[i - lo]" for name in between(cell) if name != "seen"]
+    for name in given:
+        if name in cell.inputs:
+            g = cell.inputs.index(name)
+            body.append(f"grad_{name} = da[first + i - lo, {g} * H : {g + 1} * H]")
+        elif name in (argument("h", gate) for gate in cell.apart):
+            k = [argument("h", gate) for gate in cell.apart].index(name)
+            body.append(f"grad_{name} = dapart[first + i - lo, {k} * H : {k + 1} * H]")
+    lines += [f"    {line}" for line in body]
+    values = []
+    for name in wanted:
+        if name == "dh":
+            values.append("(rowd_h[j] + row_loss[j])")
+        elif name in d_states:
+            values.append(f"rowd_{name[1:]}[j]")
+        elif name in handed:
+            values.append(f"rowb_{handed[name]}[j]")
+        else:
+            values.append(f"row_{name}[j]")
+    outs = ", ".join(f"out_{name}" for name in given)
+    lines += ["    for j in range(H):", f"        {outs} = back_{number}({', '.join(values)})"]
+    previous = {name.removesuffix("_prev"): name for name in given if name.endswith("_prev")}
+    for name in given:
+        if name.endswith("_prev"):
+            continue
+        if name in cell.vectors:
+            lines.append(f"        dvector_{name}[j] += out_{name}")
+        elif f"d{name}" in handed:
+            lines.append(f"        rowb_{name}[j] = out_{name}")
+        else:
+            lines.append(f"        grad_{name}[j] = out_{name}")
+    for s in cell.states:
+        grad = f"out_{previous[s]}" if s in previous else "zero"
+        if last_stage:
+            lines.append(f"        rowd_{s}[j] = {grad}")
+        elif s in previous:
+            lines.append(f"        rowd_{s}[j] += {grad}")
+    if last_stage and cell.look is not None:
+        lines.append("        rowb_v[j] = zero")
+    return lines
+
+
+def flush_lines(cell: Cell) -> list[str]:
+    """Return lines that add what a block of rows gives to the gradients of the weights, and start a new block."""
+
+    def pack_lines(source: str, width: str) -> list[str]:
+        return [
+            f"count = ({width} + columns - 1) // columns",
+            "packed = panels[: count * held * columns].reshape(count, held, columns)",
+            f"pack({source}, packed)",
+        ]
+
+    lines = [*pack_lines("da[:held]", "G * H"), "product(block_x[:held].T, packed, dwx, spare)"]
+    lines += ["for r in range(held):", "    for j in range(G * H):", "        dbias[j] += da[r, j]"]
+    if cell.apart:
+        lines += ["for r in range(held):", "    for j in range(A * H):", "        dapart_bias[j] += dapart[r, j]"]
+    for r, run in enumerate(runs_of(cell)):
+        if run.apart or run.width < len(cell.gates):
+            block = f"{run.target} * H : {run.target + run.width} * H"
+            source = f"{'dapart' if run.apart else 'da'}[:held, {block}]"
+            lines += pack_lines(source, f"{run.width} * H")
+        lines.append(f"product(block_seen_{run.sees}[:held].T, packed, dwh_{r}, spare)")
+    return [*lines, "held = 0"]

@@ -1,0 +1,170 @@
+"""Matrix products for recurrent steps: small batches times weights that stay the same for many steps.
+
+A general product packs both matrices anew in every call. Here the right one is packed once, into panels of a few
+vectors' width, and an inner kernel keeps a block of the result in registers while it runs down the whole inner
+dimension: rows of the left matrix are broadcast, panels of the right one are read in order, ``llvm.fma`` adds up. It
+starts from what is in the result, so ``h Wh`` lands on ``x Wx + b`` with no pass of its own.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np.numpy_support import from_dtype
+
+from saiki.engines.building import build
+
+
+class Block(NamedTuple):
+    """The block of the result that is kept in registers.
+
+    Attributes:
+        rows: of the left matrix.
+        vectors: of the right matrix, side by side.
+        width: numbers in a vector.
+    """
+
+    rows: int
+    vectors: int
+    width: int
+
+    @property
+    def columns(self) -> int:
+        """The width of a panel."""
+        return self.vectors * self.width
+
+
+def host_block(itemsize: int) -> Block:
+    """Choose the block for this machine's vectors and registers.
+
+    AVX-512 has 32 registers of 64 bytes: 8 rows by 2 vectors take 16, and leave room for the operands. AVX2 has 16 of
+    32 bytes, of which 4 by 2 take 8; NEON 32 of 16 bytes, of which 8 by 2 take 16.
+    """
+    features = llvm.get_host_cpu_features()
+    if features.get("avx512f"):
+        return Block(8, 2, 64 // itemsize)
+    if features.get("avx2") and features.get("fma"):
+        return Block(4, 2, 32 // itemsize)
+    return Block(8, 2, 16 // itemsize)
+
+
+def make_kernel(rows: int, vectors: int, width: int, bits: int) -> Any:
+    """Return ``kernel(a, row_stride, k_stride, b, c, c_stride, K)``, ``C += A B`` for one block.
+
+    ``a``, ``b``, ``c`` are addresses, strides count numbers: ``A[i, k]`` is at ``a + i * row_stride + k * k_stride``,
+    ``B`` is a packed panel, ``C[i]`` starts at ``c + i * c_stride``.
+    """
+    scalar = ir.FloatType() if bits == 32 else ir.DoubleType()
+    vector, word = ir.VectorType(scalar, width), ir.IntType(64)
+    places = [(i, v) for i in range(rows) for v in range(vectors)]
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+        a, row_stride, k_stride, b, c, c_stride, K = args
+        a, b, c = (builder.inttoptr(p, scalar.as_pointer()) for p in (a, b, c))
+        fma = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(vector, [vector] * 3), f"llvm.fma.v{width}f{bits}"
+        )
+
+        def vector_at(base: Any, offset: Any) -> Any:
+            return builder.bitcast(builder.gep(base, [offset]), vector.as_pointer())
+
+        targets = {
+            (i, v): vector_at(c, builder.add(builder.mul(word(i), c_stride), word(v * width))) for i, v in places
+        }
+        sums = {place: cgutils.alloca_once(builder, vector) for place in places}
+        for place in places:
+            builder.store(builder.load(targets[place], align=bits // 8), sums[place])
+        with cgutils.for_range(builder, K) as loop:
+            row = builder.mul(loop.index, word(vectors * width))
+            right = [
+                builder.load(vector_at(b, builder.add(row, word(v * width))), align=bits // 8) for v in range(vectors)
+            ]
+            column = builder.gep(a, [builder.mul(loop.index, k_stride)])
+            for i in range(rows):
+                number = builder.load(builder.gep(column, [builder.mul(word(i), row_stride)]))
+                blank = ir.Constant(vector, ir.Undefined)
+                first = builder.insert_element(blank, number, ir.IntType(32)(0))
+                lanes = ir.Constant(ir.VectorType(ir.IntType(32), width), [0] * width)
+                left = builder.shuffle_vector(first, blank, lanes)
+                for v in range(vectors):
+                    added = builder.call(fma, [left, right[v], builder.load(sums[i, v])])
+                    builder.store(added, sums[i, v])
+        for place in places:
+            builder.store(builder.load(sums[place]), targets[place], align=bits // 8)
+        return context.get_dummy_value()
+
+    @intrinsic
+    def kernel(typingctx, a, row_stride, k_stride, b, c, c_stride, K):  # type: ignore[no-untyped-def]  # noqa: ARG001
+        return types.void(*[types.intp] * 7), generate
+
+    return kernel
+
+
+@cache
+def products(dtype: Any) -> tuple[Any, Any, int]:
+    """Return the compiled ``product`` and ``pack`` for one precision, and the width of a panel.
+
+    ``pack(B, panels)`` copies ``B (K, N)`` into ``panels (ceil(N / width), K, width)``, filled up with zeros.
+    ``product(A, panels, C, spare)`` adds ``A B`` to ``C (M, N)``; ``spare (rows, width)`` takes the block that sticks
+    out.
+    """
+    block, size = host_block(np.dtype(dtype).itemsize), np.dtype(dtype).itemsize
+    rows = [r for r in (8, 4, 2, 1) if r <= block.rows]
+    scope = {f"kernel{r}": make_kernel(r, block.vectors, block.width, 8 * size) for r in rows}
+    calls = "".join(
+        f"            {'if' if r == rows[0] else 'elif'} left >= {r}:\n"
+        f"                kernel{r}(a, row_stride, k_stride, b, target, stride, K)\n"
+        f"                i += {r}\n"
+        for r in rows
+    )
+    source = PRODUCT.format(columns=block.columns, size=size, most=block.rows, calls=calls)
+    number = from_dtype(np.dtype(dtype))
+    matrix, panels, spare = number[:, :], number[:, :, ::1], number[:, ::1]
+    product = build("product", source, scope, [types.void(matrix, panels, matrix, spare)])
+    pack = build("pack", PACK.format(columns=block.columns), {}, [types.void(matrix, panels)])
+    return product, pack, block.columns
+
+
+PRODUCT = """
+def product(A, panels, C, spare):
+    M, N, K = C.shape[0], C.shape[1], A.shape[1]
+    row_stride, k_stride = A.strides[0] // {size}, A.strides[1] // {size}
+    for p in range(panels.shape[0]):
+        first = p * {columns}
+        width = min({columns}, N - first)
+        b = panels.ctypes.data + {size} * {columns} * K * p
+        i = 0
+        while i < M:
+            left = M - i
+            a = A.ctypes.data + A.strides[0] * i
+            if width == {columns}:
+                target, stride = C.ctypes.data + C.strides[0] * i + {size} * first, C.strides[0] // {size}
+            else:
+                target, stride = spare.ctypes.data, {columns}
+                for r in range(min(left, {most})):
+                    for j in range(width):
+                        spare[r, j] = C[i + r, first + j]
+            start = i
+{calls}
+            if width < {columns}:
+                for r in range(i - start):
+                    for j in range(width):
+                        C[start + r, first + j] = spare[r, j]
+"""
+
+PACK = """
+def pack(B, panels):
+    K, N = B.shape
+    for p in range(panels.shape[0]):
+        width = min({columns}, N - p * {columns})
+        for k in range(K):
+            for j in range(width):
+                panels[p, k, j] = B[k, p * {columns} + j]
+            for j in range(width, {columns}):
+                panels[p, k, j] = 0
+"""

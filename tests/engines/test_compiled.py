@@ -1,0 +1,206 @@
+"""The compiled engine gives the numbers of the reference engine, really runs, and the next process finds it."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import saiki
+from saiki.arrays import Array, Params
+from saiki.cells import CELLS
+from saiki.cells.cell import Cell
+from saiki.engines import compiled
+from saiki.layers import Layer
+from saiki.maths import ACTIVATIONS, dtanh, tanh
+
+# The same sums in another order, and tanh and sigmoid within 4 ulp; over up to 12 steps on values near 1.
+TOLERANCE: dict[Any, float] = {np.float64: 1e-12, np.float32: 1e-4}
+
+EVERY_CELL = [(name, None, dtype) for name in CELLS for dtype in TOLERANCE] + [
+    (name, activation, np.float64) for name in CELLS if CELLS[name].activation for activation in ACTIVATIONS
+]
+
+
+def arrays_of(value: Any) -> list[Array]:
+    if isinstance(value, tuple):
+        return [array for part in value for array in arrays_of(part)]
+    return [] if value is None else [value]
+
+
+def both_ways(layer: Layer, dtype: Any, shape: tuple[int, int], ragged: bool, window: int | None, seed: int) -> None:
+    """Run both engines on the same numbers, forward and backward, and compare everything."""
+    rng, (B, T) = np.random.default_rng(seed), shape
+    params: Params = {k: (0.4 * rng.standard_normal(p.shape)).astype(dtype) for k, p in layer.parameters().items()}
+    X: Array = rng.standard_normal((B, layer.sizes[0] or 2, T)).astype(dtype).swapaxes(1, 2)  # not contiguous
+    lengths = rng.integers(0, T + 1, B) if ragged else None
+    _, like, _ = layer.forward(params, X)
+    state: tuple[Array, ...] = tuple(rng.standard_normal(s.shape).astype(dtype) for s in arrays_of(like))
+    start: Any = state if isinstance(like, tuple) else state[0]
+    results = []
+    for engine in ("reference", "compiled"):
+        H, final, tape = layer.forward(params, X, start, lengths, engine, np.random.default_rng(seed))
+        dH: Array = np.random.default_rng(seed + 1).standard_normal(H.shape).astype(dtype)
+        grads = layer.backward(params, tape, dH, final, window)
+        inner = tape.content.tape
+        alive = list(enumerate(inner.schedule.alive))
+        kept = [v[t, :n] for v in (*inner.states.values(), *inner.saved.values()) for t, n in alive]
+        everything = [H, *arrays_of(final), grads.X, *arrays_of(grads.state), *(grads[k] for k in params), *kept]
+        results.append(everything)
+    for one, other in zip(*results, strict=True):
+        assert one.dtype == other.dtype == dtype
+        np.testing.assert_allclose(other, one, rtol=0, atol=TOLERANCE[dtype] * max(1, np.abs(one).max(initial=0)))
+
+
+@pytest.mark.parametrize(("name", "activation", "dtype"), EVERY_CELL)
+def test_every_cell_and_option(name: str, activation: str | None, dtype: Any, rng: np.random.Generator) -> None:
+    cell = CELLS[name].with_activation(activation) if activation else CELLS[name]
+    options: list[dict[str, Any]] = [{}, {"bias": False}, {"reverse": True}]
+    options += [{"recurrent_dropout": 0.4}] if cell.recurrent else []
+    for more in options:
+        for F, H in ((1, 1), (3, 5), (2, 37)):
+            for B, T in ((1, 1), (1, 12), (7, 6)):
+                for ragged in (False, True):
+                    window, seed = (int(rng.integers(1, 5)) if rng.random() < 0.5 else None), int(rng.integers(1000))
+                    both_ways(saiki.Recurrent(cell, F, H, **more), dtype, (B, T), ragged, window, seed)
+
+
+@pytest.mark.parametrize("slices", [1, 2, 3, 7])
+def test_any_number_of_threads(slices: int, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
+    monkeypatch.setattr(compiled, "WORK_FOR_THREADS", 0)
+    monkeypatch.setattr(compiled, "threads", lambda: slices)
+    for name in ("lstm", "gru", "gru_reset_before"):
+        for ragged in (False, True):
+            both_ways(saiki.Recurrent(name, 3, 5), np.float64, (7, 6), ragged, None, int(rng.integers(1000)))
+
+
+def test_a_long_block_of_rows_is_added_up_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "BLOCK_ROWS", 8)
+    for name in ("lstm", "gru", "mgu", "mingru"):
+        both_ways(saiki.Recurrent(name, 3, 5), np.float64, (3, 12), True, None, 3)
+
+
+@pytest.mark.parametrize("lengths", [None, [7, 0, 3, 5]])
+@pytest.mark.parametrize("name", CELLS)
+def test_predict_is_forward_without_a_tape(name: str, lengths: list[int] | None, rng: np.random.Generator) -> None:
+    for reverse in (False, True):
+        layer = saiki.Recurrent(name, 3, 5, reverse=reverse)
+        params, X = layer.init(rng), rng.standard_normal((4, 7, 3))
+        H, final, _ = layer.forward(params, X, None, lengths)
+        H2, final2 = layer.predict(params, X, None, lengths, "compiled")
+        for one, other in zip([H, *arrays_of(final)], [H2, *arrays_of(final2)], strict=True):
+            np.testing.assert_allclose(other, one, atol=1e-13)
+
+
+def test_the_compiled_path_really_ran(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
+    layer, run, calls = saiki.LSTM(2, 3), compiled._run, []
+
+    def counted(tasks: list[Any]) -> None:
+        calls.append(len(tasks))
+        run(tasks)
+
+    monkeypatch.setattr(compiled, "_run", counted)
+    params, X = layer.init(rng), np.ones((2, 3, 2))
+    H, _, tape = layer.forward(params, X, engine="compiled")
+    layer.backward(params, tape, np.ones_like(H))
+    assert len(calls) == 2
+    program = compiled.program(layer.cell, np.float64)
+    assert len(program.forward.signatures) == len(program.backward.signatures) == 1  # type: ignore[attr-defined]
+
+
+def test_a_cell_of_ones_own_with_helpers_and_a_closure() -> None:
+    def squash(v: Any) -> Any:
+        return tanh(v)
+
+    def forward(a: Any, k: Any, h_prev: Any) -> Any:
+        return squash(a) + k * h_prev
+
+    def backward(dh: Any, a: Any, k: Any, h_prev: Any) -> Any:
+        return dh * dtanh(squash(a)), dh * h_prev, dh * k
+
+    for dtype in TOLERANCE:
+        both_ways(saiki.Recurrent(Cell("own", forward, backward), 2, 5), dtype, (3, 6), True, None, 0)
+
+
+def test_a_cell_that_cannot_be_compiled_is_an_error_that_says_what_to_do() -> None:
+    def forward(a: Any) -> Any:
+        return tanh(a) if format(a, "f") else a
+
+    layer = saiki.Recurrent(Cell("odd", forward, lambda dh, h: dh * dtanh(h)), 2, 3)
+    with pytest.raises(saiki.ArgumentError, match=r"cell 'odd' cannot be compiled: .* or use engine='reference'"):
+        layer.forward(layer.init(np.random.default_rng(0)), np.ones((1, 2, 2)), engine="compiled")
+
+
+def test_complex_numbers_are_for_the_reference_engine() -> None:
+    layer = saiki.SimpleRNN(2, 3)
+    params = layer.init(np.random.default_rng(0))
+    with pytest.raises(saiki.DtypeError, match="the compiled engine takes float32 and float64; got complex128"):
+        layer.forward(params, np.ones((1, 2, 2), complex), engine="compiled")
+
+
+def test_several_python_threads_at_once(rng: np.random.Generator) -> None:
+    layer = saiki.GRU(3, 16)
+    params, batches = layer.init(rng), [rng.standard_normal((64, 30, 3)) for _ in range(8)]
+
+    def work(X: Array) -> Array:
+        H, _, tape = layer.forward(params, X, engine="compiled")
+        return layer.backward(params, tape, np.ones_like(H))["Wh"]
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            for one, other in zip(pool.map(work, batches), map(work, batches), strict=True):
+                np.testing.assert_array_equal(one, other)
+
+
+def test_same_numbers_run_after_run(rng: np.random.Generator) -> None:
+    layer = saiki.LSTM(3, 40)
+    params, X = layer.init(rng, dtype=np.float32), rng.standard_normal((50, 30, 3)).astype(np.float32)
+    results = []
+    for _ in range(3):
+        H, _, tape = layer.forward(params, X, engine="compiled")
+        results.append((H, layer.backward(params, tape, np.ones_like(H))["Wh"]))
+    for H, dWh in results[1:]:
+        np.testing.assert_array_equal(H, results[0][0])
+        np.testing.assert_array_equal(dWh, results[0][1])
+
+
+def test_bad_thread_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAIKI_NUM_THREADS", "two")
+    with pytest.raises(saiki.ArgumentError, match="SAIKI_NUM_THREADS must be a whole number of at least 1; got 'two'"):
+        compiled.threads()
+    monkeypatch.setenv("SAIKI_NUM_THREADS", "100000")
+    assert compiled.threads() <= (os.cpu_count() or 1)
+
+
+def test_subnormal_numbers_are_not_flushed_for_the_callers_process() -> None:
+    layer = saiki.SimpleRNN(2, 3)
+    params = layer.init(np.random.default_rng(0), dtype=np.float32)
+    layer.forward(params, np.ones((4, 5, 2), np.float32), engine="compiled")
+    assert np.float32(1e-40) * np.float32(1) > 0
+    assert np.array([1e-310]) * 1.0 > 0
+
+
+CODE = """
+import numpy as np, saiki
+layer = saiki.Recurrent({cell!r}, 2, 3)
+params = layer.init(np.random.default_rng(0), dtype=np.float32)
+H, _, tape = layer.forward(params, np.ones((2, 3, 2), np.float32), engine="compiled")
+layer.backward(params, tape, np.ones_like(H))
+"""
+
+
+def test_the_next_process_finds_what_this_one_compiled(tmp_path: Path) -> None:
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def run(cell: str) -> dict[Path, int]:
+        subprocess.run([sys.executable, "-c", CODE.format(cell=cell)], check=True, env=environment)
+        return {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb*")}
+
+    first = run("simple")
+    assert any("backward_walk" in path.name for path in first)
+    assert run("simple") == first
+    assert run("mgu").keys() > first.keys()

@@ -1,0 +1,33 @@
+"""The packed product, for every block that a machine may choose, against NumPy."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from saiki.engines import tile
+from saiki.engines.tile import Block
+
+BLOCKS = {"AVX-512": (8, 2, 64), "AVX2": (4, 2, 32), "NEON": (8, 2, 16)}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_products_of_any_size_and_layout(
+    kind: str, dtype: Any, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, vectors, size = BLOCKS[kind]
+    monkeypatch.setattr(tile, "host_block", lambda itemsize: Block(rows, vectors, size // itemsize))
+    product, pack, columns = tile.products.__wrapped__(dtype)
+    tolerance = 200 * np.finfo(dtype).eps  # sums of up to 40 products of size 1 to 10
+    for M, K, N in [(1, 1, 1), (7, 3, 33), (16, 32, 128), (9, 0, 5), (0, 3, 4), (13, 40, 100), (8, 8, 32)]:
+        A, B, C = (rng.standard_normal(shape).astype(dtype) for shape in ((M, K), (K, N), (M, N)))
+        panels, spare = np.empty((-(-N // columns), K, columns), dtype), np.empty((8, columns), dtype)
+        pack(B, panels)
+        for left in (A, np.asfortranarray(A)):
+            around = np.full((M, N + 3), 7, dtype)
+            around[:, 1 : N + 1] = C
+            product(left, panels, around[:, 1 : N + 1], spare)
+            np.testing.assert_allclose(around[:, 1 : N + 1], C + A @ B, atol=tolerance)
+            assert (around[:, 0] == 7).all()
+            assert (around[:, N + 1 :] == 7).all()

@@ -1,0 +1,46 @@
+"""Every Python block of every page runs, in order, and prints what the page says."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from saiki.cells import CELLS
+
+ROOT = Path(__file__).parent.parent
+PAGES = ["README.md", "README.ja.md", *(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    return re.findall(r"```(\w+)\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_examples_run_and_print_what_the_page_says(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    scope: dict[str, Any] = {"__name__": "page"}
+    printed = ""
+    for language, text in blocks(page):
+        if language == "python":
+            exec(compile(text, page, "exec"), scope)
+            printed = capsys.readouterr().out
+            for said in re.findall(r"^print\(.*\) +# (.*)$", text, re.MULTILINE):
+                assert said in printed.splitlines()
+        elif printed:  # the output of the block before
+            assert re.sub(r"\de-\d+", "", printed.strip()) == re.sub(r"\de-\d+", "", text.strip())
+            printed = ""
+
+
+def test_both_readmes_show_the_same() -> None:
+    english, japanese = ([re.sub(r" +#.*", "", text) for _, text in blocks(page)] for page in PAGES[:2])
+    assert english == japanese
+
+
+def test_the_table_of_cells_is_complete() -> None:
+    listed = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \|", (ROOT / "docs/cells.md").read_text(), re.MULTILINE)
+    assert [name for name, _, _ in listed] == list(CELLS)
+    for name, gates, parameters in listed:
+        cell = CELLS[name]
+        assert gates == (", ".join(cell.gates) if cell.gates != ("",) else "1")
+        own = [*(["Wh"] if cell.recurrent else []), *(["bh"] if cell.apart else []), *cell.vectors]
+        assert parameters == (", ".join(f"`{p}`" for p in own) or "none")
