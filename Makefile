@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check format clean
+.PHONY: demo test check bench format clean
 
 demo: .venv/demo
 	$(BIN)/saiki adder
@@ -18,6 +18,9 @@ check: .venv/check
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 
+bench: .venv/bench
+	$(BIN)/python -m benchmarks.peers
+
 format: .venv/check
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
@@ -28,7 +31,8 @@ clean:
 .venv/demo: EXTRA = plots
 .venv/test: EXTRA = test
 .venv/check: EXTRA = check
-.venv/demo .venv/test .venv/check: pyproject.toml | $(BIN)/python
+.venv/bench: EXTRA = bench
+.venv/demo .venv/test .venv/check .venv/bench: pyproject.toml | $(BIN)/python
 	@echo "installing saiki[$(EXTRA)] into .venv"
 	$(PIP) --editable '.[$(EXTRA)]'
 	@touch $@

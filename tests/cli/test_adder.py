@@ -221,31 +221,24 @@ def test_too_large_a_network_is_one_line(run: Run) -> None:
     assert err.count("\n") == 1
 
 
+# A shell starts what runs in the background with Ctrl-C ignored, and the tests may run there.
+LISTENING = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from saiki.cli import main; main()"
+)
+
+
 def test_ctrl_c_keeps_what_was_done(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "saiki",
-        "adder",
-        "--iterations",
-        "100000000",
-        "--every",
-        "1",
-        "--json",
-        "h.json",
-    ]
-    process = subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
-    assert process.stdout is not None
-    process.stdout.readline()  # the first example has been printed
-    time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    options = ["--iterations", "100000000", "--every", "1", "--json", "h.json"]
+    command = [sys.executable, "-u", "-c", LISTENING, "adder", *options]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()  # the first example has been printed
+            time.sleep(0.2)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert err.decode().strip() == "saiki: interrupted"
     assert json.loads((tmp_path / "h.json").read_text())["stopped"] == "interrupted"

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from threadpoolctl import ThreadpoolController
 
 import saiki
 from saiki.arrays import Array, Params
 from saiki.cells import CELLS
 from saiki.cells.cell import Cell
-from saiki.engines import compiled
+from saiki.engines import blas, compiled
 from saiki.layers import Layer
 from saiki.maths import ACTIVATIONS, dtanh, tanh
 
@@ -174,6 +175,38 @@ def test_bad_thread_counts(monkeypatch: pytest.MonkeyPatch) -> None:
         compiled.threads()
     monkeypatch.setenv("SAIKI_NUM_THREADS", "100000")
     assert compiled.threads() <= (os.cpu_count() or 1)
+
+
+def blas_threads() -> set[int]:
+    return {pool["num_threads"] for pool in ThreadpoolController().info() if pool["user_api"] == "blas"}
+
+
+def test_blas_has_its_threads_again_afterwards(rng: np.random.Generator) -> None:
+    net = saiki.Network([saiki.LSTM(2, 8), saiki.Dense(8, 1)])
+    params, X, y = net.init(rng), rng.standard_normal((16, 5, 2)), np.zeros((16, 5))
+    with ThreadpoolController().limit(limits=2, user_api="blas"):
+        before = blas_threads()
+        with ThreadPoolExecutor(4) as pool:
+            steps = [pool.submit(net.loss_and_gradients, params, X, y, "huber", engine="compiled") for _ in range(40)]
+            for step in steps:
+                step.result()
+        assert blas_threads() == before
+        with blas.single_threaded(), blas.single_threaded():
+            assert blas_threads() == {1}
+        with pytest.raises(saiki.ShapeError):
+            net.forward(params, X, (np.zeros((3, 3)), None), engine="compiled")
+        assert blas_threads() == before
+
+
+def test_no_steps_and_no_sequences() -> None:
+    layer = saiki.LSTM(2, 3)
+    params = layer.init(np.random.default_rng(0))
+    for B, T in ((0, 4), (2, 0)):
+        H, _, tape = layer.forward(params, np.zeros((B, T, 2)), engine="compiled")
+        grads = layer.backward(params, tape, np.zeros_like(H))
+        assert H.shape == (B, T, 3)
+        assert not grads["Wh"].any()
+        assert layer.predict(params, np.zeros((B, T, 2)), engine="compiled")[0].shape == (B, T, 3)
 
 
 def test_subnormal_numbers_are_not_flushed_for_the_callers_process() -> None:

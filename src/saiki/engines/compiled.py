@@ -20,6 +20,7 @@ from numba.core.errors import NumbaError
 from saiki.arrays import Array, Params
 from saiki.cells import Cell
 from saiki.engines import memory
+from saiki.engines.blas import single_threaded
 from saiki.engines.building import build, fingerprint
 from saiki.engines.loops import (
     Run,
@@ -36,6 +37,8 @@ from saiki.engines.tape import Schedule, Tape, Walk
 from saiki.engines.tile import products
 from saiki.engines.vector_maths import inlined, vocabulary
 from saiki.errors import ArgumentError, DtypeError
+
+running = single_threaded
 
 BLOCK_ROWS = 512
 """How many rows (steps by sequences) give their weight gradients at once: they still are in the cache."""

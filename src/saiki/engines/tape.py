@@ -1,6 +1,7 @@
 """What an engine keeps of a forward pass, in an order that makes time and ragged lengths cheap to walk."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Protocol, final
@@ -162,6 +163,9 @@ class Engine(Protocol):
 
     States are tuples, one ``(B, H)`` array for each state of the cell; outputs and their gradients are batch-first.
     """
+
+    def running(self) -> AbstractContextManager[None]:
+        """Return a context in which layers run, before and after this engine too."""
 
     def forward(
         self, cell: Cell, params: Params, X: Array, states: tuple[Array, ...], walk: Walk

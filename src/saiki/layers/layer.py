@@ -85,6 +85,7 @@ class LayerTape:
 
     Attributes:
         layer: the layer that wrote it.
+        engine: the engine that it asked for.
         content: what the layer's own backward needs.
         output_shape: the shape of the outputs.
         lengths: the lengths of the inputs.
@@ -92,6 +93,7 @@ class LayerTape:
     """
 
     layer: "Layer"
+    engine: str | None
     content: Any
     output_shape: tuple[int, ...]
     lengths: Array | None
@@ -232,7 +234,8 @@ class Layer(ABC):
         """Run backwards; a gradient that is not finite passes, for whoever asks to see."""
         if tbptt is not None:
             as_count("tbptt", tbptt)
-        grads = self._backward(params, tape.content, dH, dstate, tbptt)
+        with get_engine(tape.engine).running():
+            grads = self._backward(params, tape.content, dH, dstate, tbptt)
         return Gradients(grads.params, blank_padding(grads.X, tape.lengths), grads.state)
 
     @final
@@ -253,13 +256,10 @@ class Layer(ABC):
             raise ArgumentError(f"rng must be a numpy Generator or None; got {rng!r}. Try np.random.default_rng(0).")
         X, lengths = as_sequences(X, self.sizes[0], lengths, precision_of(params))
         check_one_precision({"X": X} | {f"params[{k!r}]": v for k, v in params.items()})
-        result = self._forward(params, X, state, Context(lengths, engine, rng, keep))
-        return (
-            result.Y,
-            result.state,
-            LayerTape(self, result.tape, result.Y.shape, lengths, result.lengths),
-            result.lengths,
-        )
+        context = Context(lengths, engine, rng, keep)
+        with get_engine(engine).running():
+            Y, final_state, content, ends = self._forward(params, X, state, context)
+        return Y, final_state, LayerTape(self, engine, content, Y.shape, lengths, ends), ends
 
 
 def precision_of(params: Params) -> np.dtype[Any]:

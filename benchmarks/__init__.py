@@ -1,0 +1,1 @@
+"""Measurements against peers and against the physical floor. Never part of the tests."""
