@@ -164,3 +164,9 @@ def test_bad_arguments() -> None:
             saiki.check_gradients(layer, **arguments)
     with pytest.raises(saiki.DtypeError, match="X must hold real numbers"):
         saiki.check_gradients(layer, np.ones((1, 2, 2), complex))
+
+
+def test_the_loss_is_that_which_fits_the_targets(rng: np.random.Generator) -> None:
+    net, X = saiki.Network([saiki.GRU(2, 3), saiki.Readout("last"), saiki.Dense(3, 4)]), rng.standard_normal((5, 6, 2))
+    for y in (rng.integers(4, size=5), rng.standard_normal((5, 4))):
+        assert saiki.check_gradients(net, X, y).worst < EXACT

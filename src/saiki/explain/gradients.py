@@ -126,7 +126,8 @@ def check_gradients(
         X: inputs ``(B, T, F)``; a few ragged sequences where none are given.
         y: targets of a network, for ``loss``.
         params: the parameters; float32 ones (or a float32 X) are held to a wider tolerance.
-        loss: the name of a loss, or one itself, with y; None is the squared error.
+        loss: the name of a loss, or one itself, with y; None is the cross-entropy for class indices, else the squared
+            error.
         lengths: ``(B,)``, with a given X.
         seed: decides what is drawn.
 
@@ -160,9 +161,10 @@ def check_gradients(
         raise DtypeError("X must hold real numbers; got complex ones.")
     params = _draw_params(layer, rng, dtype) if params is None else params
     tolerance = FLOAT32_TOLERANCE if dtype == np.float32 else None
-    target_loss = "squared_error" if loss is None else loss
 
     Y, final_state, _ = layer.forward(params, X, None, lengths, rng=np.random.default_rng(seed))
+    of_classes = y is not None and Y.shape[-1] > 1 and np.shape(y) == Y.shape[:-1]
+    target_loss = loss or ("cross_entropy" if of_classes else "squared_error")
     state = _map_state(lambda part: _away_from_zero(rng, part.shape).astype(part.dtype), final_state)
     dY = _away_from_zero(rng, Y.shape).astype(Y.dtype)
     dstate = _map_state(lambda part: _away_from_zero(rng, part.shape).astype(part.dtype), final_state)
