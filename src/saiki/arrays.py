@@ -63,7 +63,8 @@ def as_count(argument: str, value: object, least: int = 1) -> int:
 def as_positive(argument: str, value: object) -> float:
     """Return ``value`` as a float above 0, or raise an ``ArgumentError``."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
-        raise ArgumentError(f"{argument} must be a positive, finite number; got {value!r}.")
+        got = repr(value) if isinstance(value, int | float | np.number | str) else type(value).__name__
+        raise ArgumentError(f"{argument} must be a positive, finite number; got {got}.")
     return float(value)
 
 

@@ -164,6 +164,11 @@ def evaluate(
         raise DtypeError("y must hold real numbers; got complex ones.")
     if loss.of_classes and target.shape == Y.shape[:-1]:
         target = target[..., None]  # one index for each row
+    elif loss.of_classes and target.shape != Y.shape:
+        raise ShapeError(
+            f"y must be class indices of shape {Y.shape[:-1]}, or distributions of shape {Y.shape}, to fit the outputs;"
+            f" got {target.shape}. For one class for a whole sequence put a Readout before the last layer."
+        )
     else:
         target = _like_outputs(Y, target)
 

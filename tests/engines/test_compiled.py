@@ -36,7 +36,10 @@ def arrays_of(value: Any) -> list[Array]:
 def both_ways(layer: Layer, dtype: Any, shape: tuple[int, int], ragged: bool, window: int | None, seed: int) -> None:
     """Run both engines on the same numbers, forward and backward, and compare everything."""
     rng, (B, T) = np.random.default_rng(seed), shape
-    params: Params = {k: (0.4 * rng.standard_normal(p.shape)).astype(dtype) for k, p in layer.parameters().items()}
+    params: Params = {}
+    for k, p in layer.parameters().items():  # small enough that no rounding grows over the steps
+        scale = min(0.4, 1 / np.sqrt(p.shape[0])) if len(p.shape) > 1 else 0.4
+        params[k] = (scale * rng.standard_normal(p.shape)).astype(dtype)
     X: Array = rng.standard_normal((B, layer.sizes[0] or 2, T)).astype(dtype).swapaxes(1, 2)  # not contiguous
     lengths = rng.integers(0, T + 1, B) if ragged else None
     _, like, _ = layer.forward(params, X)
@@ -132,7 +135,7 @@ def test_a_cell_that_cannot_be_compiled_is_an_error_that_says_what_to_do() -> No
         return tanh(a) if format(a, "f") else a
 
     layer = saiki.Recurrent(Cell("odd", forward, lambda dh, h: dh * dtanh(h)), 2, 3)
-    with pytest.raises(saiki.ArgumentError, match=r"cell 'odd' cannot be compiled: .* or use engine='reference'"):
+    with pytest.raises(saiki.ArgumentError, match=r"'odd' cannot be compiled; Numba says: .+ use engine='reference'"):
         layer.forward(layer.init(np.random.default_rng(0)), np.ones((1, 2, 2)), engine="compiled")
 
 

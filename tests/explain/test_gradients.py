@@ -40,7 +40,7 @@ def test_one_wrong_part_of_any_backward_is_refused(name: str) -> None:
                 f"    _all = _right({arguments})\n"
                 "    _all = list(_all) if isinstance(_all, tuple) else [_all]\n"
                 "    _all[_wrong] = _all[_wrong] * 1.000001\n"
-                "    return tuple(_all)\n",
+                "    return tuple(_all) if len(_all) > 1 else _all[0]\n",
                 scope,
             )
             last = number == len(cell.stages) - 1

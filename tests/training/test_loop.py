@@ -80,3 +80,16 @@ def test_truncation_reaches_the_gradients(rng: np.random.Generator) -> None:
         for window in (None, 1)
     )
     assert not np.array_equal(one, two)
+
+
+def test_typical_mistakes_get_an_answer(rng: np.random.Generator) -> None:
+    params = NET.init(rng)
+    for batches, optimizer, message in (
+        ([BATCH], sgd, "optimizer must be one such as"),
+        (BATCH, sgd(0.1), r"batches must be a list .* got Batch. Try \[batch\]"),
+        ([(BATCH.X, BATCH.y)], sgd(0.1), "batches must hold saiki.training.Batch"),
+    ):
+        with pytest.raises(saiki.ArgumentError, match=message):
+            list(train(NET, params, batches, optimizer, "squared_error"))  # type: ignore[arg-type]
+    with pytest.raises(saiki.ArgumentError, match="learning_rate must be a positive, finite number; got dict"):
+        sgd(params)  # type: ignore[arg-type]

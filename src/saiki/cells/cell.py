@@ -237,10 +237,12 @@ class Cell:
         except Exception as error:
             self._refuse(f"{function.__name__} fails on single numbers: {type(error).__name__}: {error}")
         count = len(returned) if isinstance(returned, tuple) else 1
-        if count != len(returns) or isinstance(returned, list):
+        if count != len(returns) or isinstance(returned, tuple) != (len(returns) > 1):
+            got = f"a tuple of {count}" if isinstance(returned, tuple) else type(returned).__name__
+            form = "a tuple of " if len(returns) > 1 else ""
             self._refuse(
-                f"{function.__name__} must return {len(returns)} values as a tuple, {', '.join(returns)}, as the"
-                f" arguments of the cell's functions say; it returns {count}"
+                f"{function.__name__} must return {form}{', '.join(returns)}, which the cell's arguments name; it returns"
+                f" {got}: look for a name misspelt, or left out, on either side"
             )
 
     def _refuse(self, why: str) -> None:

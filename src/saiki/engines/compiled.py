@@ -284,10 +284,11 @@ def _bind(cell: Cell, function: Callable[..., None], names: list[str], values: d
         try:
             function(*arguments)
         except NumbaError as error:
-            reason = str(error).strip().splitlines()[-1]
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            reason = next((line for line in lines if not line.startswith("Failed in")), "")
             raise ArgumentError(
-                f"cell {cell.name!r} cannot be compiled: {reason}"
-                " Keep to numbers and the words of saiki.maths, or use engine='reference'."
+                f"cell {cell.name!r} cannot be compiled; Numba says: {reason.rstrip('.')}."
+                " Write it with arithmetic and the words of saiki.maths, or use engine='reference'."
             ) from error
 
     return call

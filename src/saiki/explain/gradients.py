@@ -193,8 +193,9 @@ def check_gradients(
     exact = {name: np.asarray(v, np.float64) for name, v in {**params, "X": X, **_parts(state)}.items()}
     certificate = Certificate(repr(layer), _compare(value, exact, found, rng, tolerance))
     if not certificate.right:
+        wrong = ", ".join(f"{row.name} {row.verdict}" for row in certificate.rows if row.verdict != "right")
         raise GradientError(
-            "the backward pass is not the gradient of the forward pass, or nothing can tell. In a cell, compare each"
+            f"the backward pass is not shown to be the gradient of the forward pass: {wrong}. In a cell, compare each"
             f" line of backward with the line that it undoes, and the order of the saved values.\n{certificate}"
         )
     return certificate

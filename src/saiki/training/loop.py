@@ -89,9 +89,15 @@ def train(
     """
     if network.has_dropout and rng is None:
         raise ArgumentError("rng: the network has dropout, which needs a source; try rng=np.random.default_rng(0).")
+    if not isinstance(optimizer, Optimizer):
+        raise ArgumentError(f"optimizer must be one such as saiki.optimizers.adam(0.001); got {optimizer!r}.")
+    if not isinstance(batches, Iterable):
+        raise ArgumentError(f"batches must be a list or stream of batches; got {type(batches).__name__}. Try [batch].")
     optimizer_state = optimizer.init(params)
     remedy = "Try a smaller learning rate, smaller initial weights, or a bounded activation (tanh, sigmoid)."
     for iteration, batch in enumerate(batches, start=1):
+        if not isinstance(batch, Batch):
+            raise ArgumentError(f"batches must hold saiki.training.Batch(X, y, ...); got {type(batch).__name__}.")
         with np.errstate(all="ignore"):  # what overflows shows in the loss, and is reported there
             value, grads = network.loss_and_gradients(
                 params, batch.X, batch.y, loss, batch.lengths, batch.sample_weight, None, engine, rng, tbptt
