@@ -241,8 +241,8 @@ class Cell:
             got = f"a tuple of {count}" if isinstance(returned, tuple) else type(returned).__name__
             form = "a tuple of " if len(returns) > 1 else ""
             self._refuse(
-                f"{function.__name__} must return {form}{', '.join(returns)}, which the cell's arguments name; it returns"
-                f" {got}: look for a name misspelt, or left out, on either side"
+                f"{function.__name__} must return {form}{', '.join(returns)}, which the cell's arguments name;"
+                f" it returns {got}: look for a name misspelt, or left out, on either side"
             )
 
     def _refuse(self, why: str) -> None:

@@ -91,7 +91,7 @@ def _translate(function: Any, words: dict[Callable[..., Any], Callable[..., Any]
     def compiled(value: Any) -> Any:
         return _translate(value, words) if _is_own(value) else words.get(value, value) if callable(value) else value
 
-    used = {name: compiled(value) for name, value in _used(function).items()}
+    used = {"__name__": build.__module__} | {name: compiled(value) for name, value in _used(function).items()}
     closure = tuple(CellType(compiled(held.cell_contents)) for held in function.__closure__ or ())
     rebound = FunctionType(function.__code__, used, function.__name__, function.__defaults__, closure)
     return inlined(rebound)
