@@ -72,7 +72,7 @@ def with_value(array: Any, value: float) -> Any:
         (
             {"y": np.full((4, 5), 2), "loss": "logistic"},
             saiki.ArgumentError,
-            "y must lie between 0 and 1 for the log",
+            "y must lie between 0 and 1 for this loss",
         ),
         (
             {"loss": "squared"},

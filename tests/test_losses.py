@@ -21,9 +21,9 @@ def targets(loss: Loss, rng: np.random.Generator, shape: tuple[int, ...]) -> Arr
 def test_the_slope_is_the_derivative_of_the_value(name: str, rng: np.random.Generator) -> None:
     loss = EVERY[name]
     output, target = rng.standard_normal((100, 3)) * 5, targets(loss, rng, (100, 3))
-    _, slope = loss.function(output, target)
+    _, slope = loss(output, target)
     for k in range(3):
-        value, _ = loss.function(output + 1e-20j * (np.arange(3) == k), target)
+        value, _ = loss(output + 1e-20j * (np.arange(3) == k), target)
         derivative = np.imag(value).sum(axis=-1) / 1e-20
         np.testing.assert_allclose(derivative, slope[:, k], rtol=1e-13, atol=1e-14)
 
@@ -71,7 +71,7 @@ def test_what_does_not_exist_counts_for_nothing(name: str, junk: float, rng: np.
         parts = [slice(None)] if loss.of_classes else [slice(k, k + 1) for k in range(2)]
         for part in parts:
             if t < lengths[i] and not np.isnan(y[i, t, part]).any():
-                one, slope = loss.function(Y[i, t, part], y[i, t, part])
+                one, slope = loss(Y[i, t, part], y[i, t, part])
                 flat += weight[i, t] * float(one.sum())
                 total += weight[i, t]
                 expected[i, t, part] = weight[i, t] * slope

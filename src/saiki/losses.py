@@ -1,9 +1,10 @@
 """Losses: the value and its gradient in one call, as a mean over what exists.
 
-A loss is a function ``(output, target)`` to ``(value, slope)``, for one number or one row of logits. ``evaluate`` does
-the rest, once for all of them: which targets exist, how much each counts, and the mean.
+A loss is a function of an output and a target, two numbers, to a value and its slope. ``evaluate`` does the rest, once
+for all of them: which targets exist, how much each counts, and the mean.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
@@ -33,13 +34,27 @@ class Loss:
     """A loss.
 
     Attributes:
-        function: ``(output, target)`` to ``(value, slope)``. Elementwise, or, with ``of_classes``, on rows of logits
-            ``(n, K)`` and distributions ``(n, K)``, with values ``(n, 1)`` and slopes ``(n, K)``.
+        function: ``(output, target)`` to ``(value, slope)``, elementwise. With ``of_classes`` the output is the logit of
+            a class less the largest of its row, the target the share of that class, and a third argument the logarithm
+            of the sum of the exponentials of that row; the values of a row are added up.
         of_classes: whether targets are classes: an index for each row of outputs, or a distribution over them.
+        between: the least and the largest target that the loss knows.
+        label_smoothing: the share of each distribution that is spread evenly over all classes.
     """
 
-    function: Callable[[Array, Array], tuple[Array, Array]]
+    function: Callable[..., tuple[Array, Array]]
     of_classes: bool = False
+    between: tuple[float, float] = (-math.inf, math.inf)
+    label_smoothing: float = 0.0
+
+    def __call__(self, output: Array, target: Array) -> tuple[Array, Array]:
+        """Return the values and slopes for arrays; the values of a row of classes are added up, ``(..., 1)``."""
+        if not self.of_classes:
+            return self.function(output, target)
+        target = target * (1 - self.label_smoothing) + self.label_smoothing / output.shape[-1]
+        output = output - np.real(output).max(axis=-1, keepdims=True)
+        value, slope = self.function(output, target, np.log(np.exp(output).sum(axis=-1, keepdims=True)))
+        return value.sum(axis=-1, keepdims=True), slope
 
 
 def squared_error(output: Array, target: Array) -> tuple[Array, Array]:
@@ -67,9 +82,8 @@ def huber(delta: float = 1.0) -> Loss:
 
     def function(output: Array, target: Array) -> tuple[Array, Array]:
         difference = output - target
-        slope = np.clip(np.real(difference), -delta, delta)
-        inside = np.abs(np.real(difference)) <= delta
-        return np.where(inside, difference * difference / 2, slope * difference - delta * delta / 2), slope
+        slope = np.minimum(np.maximum(np.real(difference), -delta), delta)
+        return slope * difference - slope * slope / 2, slope
 
     return Loss(function)
 
@@ -78,22 +92,20 @@ def logistic(output: Array, target: Array) -> tuple[Array, Array]:
     """Logistic loss of logits: ``-log sigmoid(v)`` for target 1, ``-log sigmoid(-v)`` for 0; linear between them.
 
     The slope is ``sigmoid(v) - target``. Finite for any finite logit.
-
-    Raises:
-        ArgumentError: a target outside 0 to 1.
     """
-    if target.size and (target.min() < 0 or target.max() > 1):
-        raise ArgumentError(
-            f"y must lie between 0 and 1 for the logistic loss; got {target.min()} to {target.max()}."
-            " Encode the two classes as 0 and 1."
-        )
     return softplus(output) - target * output, sigmoid(output) - target
 
 
-def cross_entropy(label_smoothing: float = 0.0) -> Loss:
-    """Return the softmax cross-entropy of logits, ``-sum of target * log softmax(v)``, with slope ``softmax - target``.
+def softmax_cross_entropy(output: Array, target: Array, log_sum: Array) -> tuple[Array, Array]:
+    """One class's part of ``-sum of target * log softmax(v)``, whose slope is ``softmax - target``.
 
-    Finite for any finite logits.
+    Finite for any finite logits. See ``Loss`` for the arguments.
+    """
+    return target * (log_sum - output), np.exp(output - log_sum) - target
+
+
+def cross_entropy(label_smoothing: float = 0.0) -> Loss:
+    """Return the softmax cross-entropy of logits.
 
     Args:
         label_smoothing: the share of each target that is spread evenly over all classes (Szegedy et al. 2016,
@@ -103,22 +115,14 @@ def cross_entropy(label_smoothing: float = 0.0) -> Loss:
         ArgumentError: the share is not from 0 up to 1.
     """
     share = as_share("label_smoothing", label_smoothing)
-
-    def function(output: Array, target: Array) -> tuple[Array, Array]:
-        target = target * (1 - share) + share / output.shape[-1]
-        shifted = output - np.real(output).max(axis=-1, keepdims=True)
-        log_sum = np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-        value = (target * (log_sum - shifted)).sum(axis=-1, keepdims=True)
-        return value, np.exp(shifted - log_sum) - target
-
-    return Loss(function, of_classes=True)
+    return Loss(softmax_cross_entropy, of_classes=True, label_smoothing=share)
 
 
 LOSSES: dict[str, Loss] = {
     "squared_error": Loss(squared_error),
     "absolute_error": Loss(absolute_error),
     "huber": huber(),
-    "logistic": Loss(logistic),
+    "logistic": Loss(logistic, between=(0, 1)),
     "cross_entropy": cross_entropy(),
 }
 """Every loss by name; ``huber`` with delta 1, ``cross_entropy`` without label smoothing."""
@@ -182,13 +186,19 @@ def evaluate(
         exists = np.logical_and.reduce(exists, axis=-1, keepdims=True)
     target = np.where(exists, target, 0)
     check_finite("y", target, "; NaN marks a missing target")
+    low, high = loss.between
     if loss.of_classes:
         target = _distribution(target, exists, Y.shape[-1])
+    elif (wrong := exists & ((target < low) | (target > high))).any():
+        raise ArgumentError(
+            f"y must lie between {low} and {high} for this loss; got {target[wrong][0]}. Scale it, or encode the two"
+            f" classes as {low} and {high}."
+        )
     weight = exists.astype(np.float64)
     if sample_weight is not None:
         weight *= _weights(Y, sample_weight, exists)
 
-    value, slope = loss.function(np.where(exists, Y, 0).astype(Y.dtype), target.astype(np.real(Y).dtype))
+    value, slope = loss(np.where(exists, Y, 0).astype(Y.dtype), target.astype(np.real(Y).dtype))
     weight /= weight.sum() or 1.0
     weight = weight.astype(np.real(Y).dtype)
     return (value * weight).sum(), slope * weight

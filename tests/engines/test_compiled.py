@@ -15,7 +15,7 @@ import saiki
 from saiki.arrays import Array, Params
 from saiki.cells import CELLS
 from saiki.cells.cell import Cell
-from saiki.engines import blas, compiled
+from saiki.engines import blas, compiled, crew, plan
 from saiki.layers import Layer
 from saiki.maths import ACTIVATIONS, dtanh, tanh
 
@@ -83,7 +83,8 @@ def test_any_number_of_threads(slices: int, monkeypatch: pytest.MonkeyPatch, rng
 
 
 def test_a_long_block_of_rows_is_added_up_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled, "BLOCK_ROWS", 8)
+    monkeypatch.setattr(plan, "BLOCK_ROWS", 8)
+    compiled._plans.clear()
     for name in ("lstm", "gru", "mgu", "mingru"):
         both_ways(saiki.Recurrent(name, 3, 5), np.float64, (3, 12), True, None, 3)
 
@@ -101,19 +102,21 @@ def test_predict_is_forward_without_a_tape(name: str, lengths: list[int] | None,
 
 
 def test_the_compiled_path_really_ran(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
-    layer, run, calls = saiki.LSTM(2, 3), compiled._run, []
+    net, run, runs = saiki.Network([saiki.LSTM(2, 3), saiki.Dense(3, 1)]), plan.Plan.run, []
 
-    def counted(tasks: list[Any]) -> None:
-        calls.append(len(tasks))
-        run(tasks)
+    def counted(self: plan.Plan, name: str) -> None:
+        runs.append(name)
+        run(self, name)
 
-    monkeypatch.setattr(compiled, "_run", counted)
-    params, X = layer.init(rng), np.ones((2, 3, 2))
-    H, _, tape = layer.forward(params, X, engine="compiled")
-    layer.backward(params, tape, np.ones_like(H))
-    assert len(calls) == 2
-    program = compiled.program(layer.cell, np.float64)
-    assert len(program.forward.signatures) == len(program.backward.signatures) == 1  # type: ignore[attr-defined]
+    monkeypatch.setattr(plan.Plan, "run", counted)
+    params, X, y = net.init(rng), np.ones((2, 3, 2)), np.ones((2, 3))
+    net.predict(params, X, engine="compiled")
+    net.loss_and_gradients(params, X, y, "squared_error", engine="compiled")
+    assert runs == ["predict", "learn", "hand out dX"]
+    layer, own = net.layers[0], {name: params[f"0/{name}"] for name in ("Wx", "Wh", "b")}
+    H, _, tape = layer.forward(own, X, engine="compiled")
+    layer.backward(own, tape, np.ones_like(H))
+    assert runs[3:] == ["forward", "backward"]
 
 
 def test_a_cell_of_ones_own_with_helpers_and_a_closure() -> None:
@@ -175,9 +178,9 @@ def test_same_numbers_run_after_run(rng: np.random.Generator) -> None:
 def test_bad_thread_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAIKI_NUM_THREADS", "two")
     with pytest.raises(saiki.ArgumentError, match="SAIKI_NUM_THREADS must be a whole number of at least 1; got 'two'"):
-        compiled.threads()
+        crew.threads()
     monkeypatch.setenv("SAIKI_NUM_THREADS", "100000")
-    assert compiled.threads() <= (os.cpu_count() or 1)
+    assert crew.threads() <= (os.cpu_count() or 1)
 
 
 def blas_threads() -> set[int]:

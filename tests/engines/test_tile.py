@@ -18,11 +18,13 @@ def test_products_of_any_size_and_layout(
 ) -> None:
     rows, vectors, size = BLOCKS[kind]
     monkeypatch.setattr(tile, "host_block", lambda itemsize: Block(rows, vectors, size // itemsize))
-    product, pack, columns = tile.products.__wrapped__(dtype)
+    words = tile.products.__wrapped__(dtype)
+    product, pack, columns = (words[name] for name in ("product", "pack", "columns"))
     tolerance = 200 * np.finfo(dtype).eps  # sums of up to 40 products of size 1 to 10
-    for M, K, N in [(1, 1, 1), (7, 3, 33), (16, 32, 128), (9, 0, 5), (0, 3, 4), (13, 40, 100), (8, 8, 32)]:
+    for M, K, N in [(1, 1, 1), (7, 3, 33), (16, 32, 128), (9, 0, 5), (0, 3, 4), (13, 40, 100), (8, 8, 32), (9, 40, 2)]:
         A, B, C = (rng.standard_normal(shape).astype(dtype) for shape in ((M, K), (K, N), (M, N)))
-        panels, spare = np.empty((-(-N // columns), K, columns), dtype), np.empty((8, columns), dtype)
+        width = words["width_of"](N)
+        panels, spare = np.empty((-(-N // width), K, width), dtype), np.empty((8, columns), dtype)
         pack(B, panels)
         for left in (A, np.asfortranarray(A)):
             around = np.full((M, N + 3), 7, dtype)

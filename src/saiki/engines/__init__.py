@@ -13,7 +13,7 @@ ENGINES: dict[str, Callable[[], Engine]] = {
 }
 """Every engine by name."""
 
-DEFAULT = "reference"
+DEFAULT = "compiled"
 
 
 def get_engine(name: str | None) -> Engine:

@@ -7,18 +7,25 @@ written, in the user's cache folder) Numba then keeps what it compiled.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
-from numba import njit
+from numba import cfunc, njit, types
+from numba.core import event
 
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 """Everything but the promise that there are no NaN and no infinities, which would hide a divergence."""
 
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": FASTMATH}
+
 HERE = Path(__file__).parent
+
+log = logging.getLogger("saiki")
 
 
 @cache
@@ -34,26 +41,80 @@ def fingerprint(code: CodeType) -> bytes:
     return b"|".join([code.co_code, names, *constants])
 
 
-def build(
-    name: str,
-    source: str,
-    scope: Mapping[str, Any],
-    signatures: Iterable[Any] | None = None,
-    depends: Iterable[bytes] = (),
-) -> Any:
+def define(name: str, source: str, scope: Mapping[str, Any]) -> FunctionType:
+    """Return the function ``name`` of a generated source, whose global names mean what ``scope`` says."""
+    namespace: dict[str, Any] = {"__name__": __name__, **scope}  # a name that the next process can import
+    exec(compile(source, __file__, "exec"), namespace)
+    function: FunctionType = namespace[name]
+    return function
+
+
+def _named(function: FunctionType, depends: Iterable[bytes]) -> FunctionType:
+    """Give a function a name that no other version of it has."""
+    digest = hashlib.sha256(b"|".join([engine_sources(), *depends])).hexdigest()[:16]
+    function.__qualname__ = f"{function.__name__}_{digest}"
+    return function
+
+
+def build(name: str, source: str, scope: Mapping[str, Any], signatures: Iterable[Any] | None = None) -> Any:
     """Compile the function ``name`` of a generated source.
+
+    With signatures it is compiled now, or found in the cache; without, when and where a kernel needs it.
+    """
+    function = define(name, source, scope)
+    if signatures is None:
+        return njit(nogil=True, **OPTIONS)(function)
+    return njit(list(signatures), cache=True, nogil=True, **OPTIONS)(_named(function, [source.encode()]))
+
+
+def build_kernel(name: str, source: str, scope: Mapping[str, Any], depends: Iterable[bytes], purpose: str) -> int:
+    """Compile a function of one address, or find it in the cache, and return where it stands in memory.
 
     Args:
         name: the function's name in the source.
         source: Python, in what Numba understands.
         scope: what its global names mean.
-        signatures: the signatures to compile now, or None to compile when first called.
         depends: whatever else the code depends on.
+        purpose: what it is for, in words.
     """
-    digest = hashlib.sha256(b"|".join([source.encode(), engine_sources(), *depends])).hexdigest()[:16]
-    namespace: dict[str, Any] = {"__name__": __name__, **scope}  # a name that the next process can import
-    exec(compile(source, __file__, "exec"), namespace)
-    function: FunctionType = namespace[name]
-    function.__qualname__ = f"{name}_{digest}"
-    options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
-    return njit(list(signatures), **options)(function) if signatures else njit(**options)(function)
+    function = _named(define(name, source, scope), [source.encode(), *depends])
+    with _announced(purpose):
+        made = cfunc(types.void(types.CPointer(types.int64)), cache=True, **OPTIONS)(function)
+    _made.append(made)  # its code lives as long as it does
+    address: int = made.address
+    return address
+
+
+_made: list[Any] = []
+
+
+class _Announcement(event.Listener):  # type: ignore[misc]
+    """Says once for each purpose that something is compiled, and why it takes so long."""
+
+    def __init__(self, purpose: str) -> None:
+        self.purpose = purpose
+
+    def on_start(self, event: Any) -> None:  # noqa: ARG002
+        if self.purpose not in _said:
+            _said.add(self.purpose)
+            log.warning(
+                "saiki compiles %s for this machine: a few seconds, once; the next process finds it in the cache.",
+                self.purpose,
+            )
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+_said: set[str] = set()
+
+
+@contextmanager
+def _announced(purpose: str) -> Iterator[None]:
+    """Tell the user if something has to be compiled in here."""
+    listener = _Announcement(purpose)
+    event.register("numba:compile", listener)
+    try:
+        yield
+    finally:
+        event.unregister("numba:compile", listener)

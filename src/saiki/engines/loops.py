@@ -9,6 +9,11 @@ from typing import NamedTuple
 
 from saiki.cells import Cell
 from saiki.cells.cell import Stage, argument
+from saiki.engines.native import Argument
+
+COUNT, WHOLES = Argument(0), Argument(1, whole=True)
+ROW, MATRIX, STEPS, GATES = Argument(1), Argument(2), Argument(3), Argument(4)
+PANELS = STEPS
 
 
 class Run(NamedTuple):
@@ -75,26 +80,35 @@ def rows(cell: Cell, names: tuple[str, ...]) -> list[str]:
     return [f"row_{name} = {places[name]}" for name in dict.fromkeys(names) if name in places]
 
 
+def fill(target: str, rows: str, columns: str, value: str) -> list[str]:
+    """Return lines that set a block, number by number; to assign whole blocks takes Numba far longer to compile."""
+    return [f"for i in range({rows}):", f"    for j in range({columns}):", f"        {target} = {value}"]
+
+
+def clear(name: str, kind: Argument) -> list[str]:
+    """Return lines that set a row or a matrix to zero."""
+    if kind == ROW:
+        return [f"for j in range({name}.shape[0]):", f"    {name}[j] = zero"]
+    return fill(f"{name}[i, j]", f"{name}.shape[0]", f"{name}.shape[1]", "zero")
+
+
 def own_arrays(cell: Cell) -> list[str]:
     """Return the names of the saved values that have arrays of their own."""
     return [name for name in cell.saved if name not in overwritten(cell)]
 
 
-def on_tape(cell: Cell) -> list[str]:
-    """Return the names of the arguments that both walks find on the tape or among the parameters."""
-    states, saved = (f"s_{s}" for s in cell.states), (f"saved_{n}" for n in own_arrays(cell))
-    return [*states, *saved, *(f"vector_{n}" for n in cell.vectors)]
+def on_tape(cell: Cell) -> dict[str, Argument]:
+    """Return the arguments that both walks find on the tape or among the parameters."""
+    arrays = {"gates": GATES, "apart": GATES} | {f"s_{s}": STEPS for s in cell.states}
+    return arrays | {f"saved_{n}": STEPS for n in own_arrays(cell)} | {f"vector_{n}": ROW for n in cell.vectors}
 
 
-def forward_arguments(cell: Cell) -> list[str]:
-    """Return the names of the arguments of the forward walk, in order."""
-    return [
-        "alive", "lo", "hi", "masked", "mask", "x", "bias", "apart_bias", "wx",
-        *(f"wh_{r}" for r in range(len(runs_of(cell)))),
-        "gates", "apart",
-        *on_tape(cell),
-        "seen", "spare",
-    ]  # fmt: skip
+def forward_arguments(cell: Cell) -> dict[str, Argument]:
+    """Return the arguments of the forward walk, in order."""
+    weights = {"wx": PANELS} | {f"wh_{r}": PANELS for r in range(len(runs_of(cell)))}
+    rows = {"alive": WHOLES, "lo": COUNT, "hi": COUNT, "masked": COUNT, "mask": MATRIX, "x": STEPS}
+    biases = {"bias": ROW, "apart_bias": ROW, "fresh": COUNT}
+    return rows | biases | weights | on_tape(cell) | {"seen": MATRIX, "spare": MATRIX}
 
 
 def forward_source(cell: Cell) -> str:
@@ -102,15 +116,17 @@ def forward_source(cell: Cell) -> str:
     out = [f"def forward_walk({', '.join(forward_arguments(cell))}):"]
     out += [
         "    kept, B, G, H = gates.shape",
-        "    flat, flat_apart = gates.reshape(kept, B, G * H), apart.reshape(kept, B, apart.shape[2] * H)",
+        "    A = apart.shape[2]",
+        "    flat, flat_apart = gates.reshape(kept, B, G * H), apart.reshape(kept, B, A * H)",
+        "    if fresh:",
+        *(f"        {line}" for s in cell.states for line in fill(f"s_{s}[0, lo + i, j]", "hi - lo", "H", "zero")),
         "    for t in range(x.shape[0]):",
         "        at = t % kept",
         "        n = min(alive[t], hi) - lo",
         "        if n <= 0:",
         "            break",
-        "        for i in range(lo, lo + n):",
-        "            flat[at, i, :] = bias",
-        *(["            flat_apart[at, i, :] = apart_bias"] if cell.apart else []),
+        *(f"        {line}" for line in fill("flat[at, lo + i, j]", "n", "G * H", "bias[j]")),
+        *(f"        {line}" for line in fill("flat_apart[at, lo + i, j]", "n", "A * H", "apart_bias[j]") if cell.apart),
         "        product(x[t, lo : lo + n], wx, flat[at, lo : lo + n], spare)",
     ]
     for number, stage in enumerate(cell.stages):
@@ -138,26 +154,26 @@ def seen_lines(stage: Stage) -> list[str]:
     return [
         f"look_at = {source}",
         "if masked:",
-        "    for i in range(n):",
-        "        for j in range(H):",
-        "            seen[i, j] = look_at[i, j] * mask[lo + i, j]",
+        *(f"    {line}" for line in fill("seen[i, j]", "n", "H", "look_at[i, j] * mask[lo + i, j]")),
         "    look_at = seen[:n]",
     ]
 
 
-def backward_arguments(cell: Cell) -> list[str]:
-    """Return the names of the arguments of the backward walk, in order."""
-    runs = range(len(runs_of(cell)))
-    return [
-        "alive", "lo", "hi", "masked", "mask", "window", "x", "wx_back", *(f"wh_back_{r}" for r in runs),
-        "gates", "apart",
-        *on_tape(cell),
-        "dh_loss", *(f"d_{s}" for s in cell.states), "dx",
-        "dwx", *(f"dwh_{r}" for r in runs), "dbias", "dapart_bias", *(f"dvector_{n}" for n in cell.vectors),
-        "da", "dapart", "block_x",
-        *(f"block_seen_{s}" for s in seen_names(cell)), *(f"between_{n}" for n in between(cell)),
-        "panels", "spare",
-    ]  # fmt: skip
+def backward_arguments(cell: Cell) -> dict[str, Argument]:
+    """Return the arguments of the backward walk, in order."""
+    rows = {"alive": WHOLES, "lo": COUNT, "hi": COUNT, "masked": COUNT, "mask": MATRIX, "window": COUNT, "x": STEPS}
+    weights = {"wx_back": PANELS} | {f"wh_back_{r}": PANELS for r in range(len(runs_of(cell)))}
+    errors = {"dh_loss": STEPS, "fresh": COUNT} | {f"d_{s}": MATRIX for s in cell.states} | {"wants_dx": COUNT, "dx": STEPS}
+    block = {"da": MATRIX, "dapart": MATRIX, "block_x": MATRIX} | {f"block_{s}": MATRIX for s in seen_names(cell)}
+    handed = {f"between_{n}": MATRIX for n in between(cell)}
+    spare = {"panels": ROW, "spare": MATRIX}
+    return rows | weights | on_tape(cell) | errors | gradient_arguments(cell) | block | handed | spare
+
+
+def gradient_arguments(cell: Cell) -> dict[str, Argument]:
+    """Return the arguments of the backward walk that are gradients of parameters, all zero to begin with."""
+    arrays = {"dwx": MATRIX, "dwh": MATRIX, "dbias": ROW, "dapart_bias": ROW}
+    return arrays | {f"dvector_{n}": ROW for n in cell.vectors}
 
 
 def seen_names(cell: Cell) -> list[str]:
@@ -180,6 +196,9 @@ def backward_source(cell: Cell) -> str:
         f"def backward_walk({', '.join(backward_arguments(cell))}):",
         "    T, B, G, H = gates.shape",
         "    A, F, most = apart.shape[2], x.shape[2], da.shape[0]",
+        *(f"    {line}" for name, kind in gradient_arguments(cell).items() for line in clear(name, kind)),
+        "    if fresh:",
+        *(f"        {line}" for s in cell.states for line in fill(f"d_{s}[lo + i, j]", "hi - lo", "H", "zero")),
         "    held = 0",
         "    for t in range(T - 1, -1, -1):",
         "        at = t",
@@ -187,8 +206,8 @@ def backward_source(cell: Cell) -> str:
         "        if n <= 0:",
         "            continue",
         "        if window > 0 and (t + 1) % window == 0 and t + 1 < T:",
-        "            for i in range(lo, min(alive[t + 1], hi)):",
-        *(f"                d_{s}[i, :] = 0" for s in cell.states),
+        "            ended = min(alive[t + 1], hi) - lo",
+        *(f"            {line}" for s in cell.states for line in fill(f"d_{s}[lo + i, j]", "ended", "H", "zero")),
         "        if held + n > most:",
         *(f"            {line}" for line in flush_lines(cell)),
         "        first, last = held, held + n",
@@ -203,7 +222,7 @@ def backward_source(cell: Cell) -> str:
             target = "between_v[:n]" if run.sees == "v" else "d_h[lo : lo + n]"
             out += [
                 "        if masked:",
-                "            between_seen[:n] = 0",
+                *(f"            {line}" for line in fill("between_seen[i, j]", "n", "H", "zero")),
                 f"            product({source}, wh_back_{r}, between_seen[:n], spare)",
                 "            for i in range(n):",
                 "                for j in range(H):",
@@ -213,17 +232,17 @@ def backward_source(cell: Cell) -> str:
                 f"            product({source}, wh_back_{r}, {target}, spare)",
             ]
     out += [
-        "        product(da[first:last], wx_back, dx[t, lo : lo + n], spare)",
-        "        block_x[first:last] = x[t, lo : lo + n]",
+        "        if wants_dx:",
+        *(f"            {line}" for line in fill("dx[t, lo + i, j]", "n", "F", "zero")),
+        "            product(da[first:last], wx_back, dx[t, lo : lo + n], spare)",
+        *(f"        {line}" for line in fill("block_x[first + i, j]", "n", "F", "x[t, lo + i, j]")),
     ]
     for name in seen_names(cell):
-        source = "s_h[t, lo : lo + n]" if name == "h_prev" else "saved_v[t, lo : lo + n]"
+        source, block = "s_h" if name == "h_prev" else "saved_v", f"block_{name}[first + i, j]"
         out += [
-            f"        block_seen_{name}[first:last] = {source}",
+            *(f"        {line}" for line in fill(block, "n", "H", f"{source}[t, lo + i, j]")),
             "        if masked:",
-            "            for i in range(n):",
-            "                for j in range(H):",
-            f"                    block_seen_{name}[first + i, j] *= mask[lo + i, j]",
+            *(f"            {line}" for line in fill(block, "n", "H", f"{block} * mask[lo + i, j]")),
         ]
     out += ["        held = last", "    if held > 0:", *(f"        {line}" for line in flush_lines(cell))]
     return "\n".join(out) + "\n"
@@ -286,10 +305,11 @@ def backward_stage(cell: Cell, number: int) -> list[str]:
 def flush_lines(cell: Cell) -> list[str]:
     """Return lines that add what a block of rows gives to the gradients of the weights, and start a new block."""
 
-    def pack_lines(source: str, width: str) -> list[str]:
+    def pack_lines(source: str, N: str) -> list[str]:
         return [
-            f"count = ({width} + columns - 1) // columns",
-            "packed = panels[: count * held * columns].reshape(count, held, columns)",
+            f"width = width_of({N})",
+            f"count = ({N} + width - 1) // width",
+            "packed = panels[: count * held * width].reshape(count, held, width)",
             f"pack({source}, packed)",
         ]
 
@@ -297,10 +317,11 @@ def flush_lines(cell: Cell) -> list[str]:
     lines += ["for r in range(held):", "    for j in range(G * H):", "        dbias[j] += da[r, j]"]
     if cell.apart:
         lines += ["for r in range(held):", "    for j in range(A * H):", "        dapart_bias[j] += dapart[r, j]"]
-    for r, run in enumerate(runs_of(cell)):
+    for run in runs_of(cell):
         if run.apart or run.width < len(cell.gates):
             block = f"{run.target} * H : {run.target + run.width} * H"
             source = f"{'dapart' if run.apart else 'da'}[:held, {block}]"
             lines += pack_lines(source, f"{run.width} * H")
-        lines.append(f"product(block_seen_{run.sees}[:held].T, packed, dwh_{r}, spare)")
+        columns = f"{run.source} * H : {run.source + run.width} * H"
+        lines.append(f"product(block_{run.sees}[:held].T, packed, dwh[:, {columns}], spare)")
     return [*lines, "held = 0"]

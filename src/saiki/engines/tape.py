@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Protocol, final
+from typing import Any, NamedTuple, Protocol, final
 
 import numpy as np
+import numpy.typing as npt
 
 from saiki.arrays import Array, Params, existing_steps
 from saiki.cells import Cell
 from saiki.cells.cell import argument
+from saiki.engines.chain import Chain
+from saiki.losses import Loss
 
 
 @final
@@ -105,6 +108,7 @@ class Tape:
         states: for each state of the cell ``(T + 1, B, H)``; the initial state is at index 0.
         saved: for each value that the cell saves ``(T, B, H)``.
         mask: what the previous state is multiplied by where a product with ``Wh`` sees it ``(B, H)``, or None.
+        plan: what else an engine keeps for its backward pass.
     """
 
     schedule: Schedule
@@ -114,6 +118,7 @@ class Tape:
     states: Mapping[str, Array]
     saved: Mapping[str, Array]
     mask: Array | None
+    plan: Any = None
 
     @classmethod
     def blank(
@@ -178,4 +183,31 @@ class Engine(Protocol):
         """Return the gradients of the parameters, the input ``(B, T, F)``, and the initial states.
 
         With ``tbptt``, no gradient of a state passes from one window of that many steps to the window before.
+        """
+
+    def predict(
+        self, chain: Chain, params: Params, X: npt.ArrayLike, lengths: npt.ArrayLike | None
+    ) -> tuple[Array, list[tuple[Array, ...]]] | None:
+        """Run a whole chain from zero states, and keep nothing for a backward pass.
+
+        Nothing has been checked. An engine that cannot do it at once, or meets anything out of the ordinary, returns
+        None, and the layers run one by one, and check.
+
+        Returns:
+            The outputs ``(B, T, K)``, or ``(B, K)`` after a readout, and the final states of each cell.
+        """
+
+    def learn(
+        self,
+        chain: Chain,
+        params: Params,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        loss: Loss,
+        lengths: npt.ArrayLike | None,
+        wants_dx: bool,
+    ) -> tuple[Any, Params, Array | None] | None:
+        """Return the mean loss of a whole chain from zero states, its gradients, and if wanted that of the input.
+
+        None, as for ``predict``, asks for the layers one by one.
         """

@@ -18,6 +18,7 @@ from numba.extending import intrinsic
 from numba.np.numpy_support import from_dtype
 
 from saiki.engines.building import build
+from saiki.engines.native import pointers
 
 
 class Block(NamedTuple):
@@ -105,15 +106,20 @@ def make_kernel(rows: int, vectors: int, width: int, bits: int) -> Any:
     return kernel
 
 
-@cache
-def products(dtype: Any) -> tuple[Any, Any, int]:
-    """Return the compiled ``product`` and ``pack`` for one precision, and the width of a panel.
+THIN = 4
+"""Results of up to so many columns are summed up column by column; a panel would be nearly empty."""
 
-    ``pack(B, panels)`` copies ``B (K, N)`` into ``panels (ceil(N / width), K, width)``, filled up with zeros.
-    ``product(A, panels, C, spare)`` adds ``A B`` to ``C (M, N)``; ``spare (rows, width)`` takes the block that sticks
-    out.
+
+@cache
+def products(dtype: Any) -> dict[str, Any]:
+    """Return what sources need for products in one precision: functions, and ``columns``, the width of a panel.
+
+    ``pack(B, panels)`` copies ``B (K, N)`` into ``panels (ceil(N / width), K, width)``, filled up with zeros; with width
+    1 they are B's columns. ``width_of(N)`` is the width to choose. ``product(A, panels, C, spare)`` adds ``A B`` to
+    ``C (M, N)``; ``spare (rows, columns)`` takes the block that sticks out.
     """
-    block, size = host_block(np.dtype(dtype).itemsize), np.dtype(dtype).itemsize
+    size = np.dtype(dtype).itemsize
+    block = host_block(size)
     rows = [r for r in (8, 4, 2, 1) if r <= block.rows]
     scope = {f"kernel{r}": make_kernel(r, block.vectors, block.width, 8 * size) for r in rows}
     calls = "".join(
@@ -122,16 +128,55 @@ def products(dtype: Any) -> tuple[Any, Any, int]:
         f"                i += {r}\n"
         for r in rows
     )
-    source = PRODUCT.format(columns=block.columns, size=size, most=block.rows, calls=calls)
     number = from_dtype(np.dtype(dtype))
     matrix, panels, spare = number[:, :], number[:, :, ::1], number[:, ::1]
-    product = build("product", source, scope, [types.void(matrix, panels, matrix, spare)])
-    pack = build("pack", PACK.format(columns=block.columns), {}, [types.void(matrix, panels)])
-    return product, pack, block.columns
+    thin_source = THIN_PRODUCT.format(size=size)
+    thin = build("thin_product", thin_source, pointers(dtype), [types.void(matrix, panels, matrix)])
+    source = PRODUCT.format(columns=block.columns, size=size, most=block.rows, calls=calls)
+    product = build("product", source, scope | {"thin_product": thin}, [types.void(matrix, panels, matrix, spare)])
+    return {
+        "product": product,
+        "pack": build("pack", PACK, {"zero": dtype(0)}, [types.void(matrix, panels)]),
+        "width_of": build("width_of", WIDTH.format(thin=THIN, columns=block.columns), {}),
+        "columns": block.columns,
+    }
 
+
+def width_of(N: int, dtype: Any) -> int:
+    """Return the width of the panels of a matrix with ``N`` columns."""
+    return 1 if N <= THIN else products(dtype)["columns"]
+
+
+WIDTH = """
+def width_of(N):
+    return 1 if N <= {thin} else {columns}
+"""
+
+THIN_PRODUCT = """
+def thin_product(A, panels, C):
+    M, N, K = C.shape[0], C.shape[1], A.shape[1]
+    row_stride, k_stride = A.strides[0] // {size}, A.strides[1] // {size}
+    a, b = numbers(A.ctypes.data), numbers(panels.ctypes.data)
+    if row_stride == 1 and k_stride != 1:
+        for k in range(K):
+            for p in range(N):
+                factor = b[p * K + k]
+                for i in range(M):
+                    C[i, p] += a[k * k_stride + i] * factor
+        return
+    for i in range(M):
+        for p in range(N):
+            total = C[i, p]
+            for k in range(K):
+                total += a[i * row_stride + k] * b[p * K + k]
+            C[i, p] = total
+"""
 
 PRODUCT = """
 def product(A, panels, C, spare):
+    if panels.shape[2] == 1:
+        thin_product(A, panels, C)
+        return
     M, N, K = C.shape[0], C.shape[1], A.shape[1]
     row_stride, k_stride = A.strides[0] // {size}, A.strides[1] // {size}
     for p in range(panels.shape[0]):
@@ -160,11 +205,12 @@ def product(A, panels, C, spare):
 PACK = """
 def pack(B, panels):
     K, N = B.shape
+    width = panels.shape[2]
     for p in range(panels.shape[0]):
-        width = min({columns}, N - p * {columns})
+        filled = min(width, N - p * width)
         for k in range(K):
-            for j in range(width):
-                panels[p, k, j] = B[k, p * {columns} + j]
-            for j in range(width, {columns}):
-                panels[p, k, j] = 0
+            for j in range(filled):
+                panels[p, k, j] = B[k, p * width + j]
+            for j in range(filled, width):
+                panels[p, k, j] = zero
 """

@@ -114,6 +114,7 @@ def check_gradients(
     loss: str | Loss | None = None,
     lengths: npt.ArrayLike | None = None,
     seed: int = 0,
+    engine: str | None = None,
 ) -> Certificate:
     """Compare every gradient that a backward pass returns with the true one.
 
@@ -130,6 +131,7 @@ def check_gradients(
             error.
         lengths: ``(B,)``, with a given X.
         seed: decides what is drawn.
+        engine: whose backward pass is checked, or None for the default one; the truth is the reference engine's.
 
     Returns:
         A certificate; print it for a table.
@@ -162,7 +164,7 @@ def check_gradients(
     params = _draw_params(layer, rng, dtype) if params is None else params
     tolerance = FLOAT32_TOLERANCE if dtype == np.float32 else None
 
-    Y, final_state, _ = layer.forward(params, X, None, lengths, rng=np.random.default_rng(seed))
+    Y, final_state, _ = layer.forward(params, X, None, lengths, engine, np.random.default_rng(seed))
     of_classes = y is not None and Y.shape[-1] > 1 and np.shape(y) == Y.shape[:-1]
     target_loss = loss or ("cross_entropy" if of_classes else "squared_error")
     state = _map_state(lambda part: _away_from_zero(rng, part.shape).astype(part.dtype), final_state)
@@ -186,7 +188,7 @@ def check_gradients(
         of = {name: at[name] for name in params}
         return sum(run(of, at["X"], start, "reference")[0] for start in (_with_parts(state, at), None))
 
-    begun, fresh = (run(params, X, start, None)[1]() for start in (state, None))
+    begun, fresh = (run(params, X, start, engine)[1]() for start in (state, None))
     found = {name: begun[name] + fresh[name] for name in params} | _parts(begun.state)
     if _tokens_of(layer) is None:
         found["X"] = begun.X + fresh.X

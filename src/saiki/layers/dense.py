@@ -1,26 +1,52 @@
 """The dense layer: the same linear map and activation at every step."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, final
 
+import numpy as np
+
 from saiki.arrays import Array, Params, as_count, blank_padding
+from saiki.cells import Cell
+from saiki.engines import get_engine
+from saiki.engines.chain import Link, Links
+from saiki.engines.tape import Tape, Walk
 from saiki.errors import choose
 from saiki.initializers import Parameter
-from saiki.layers.layer import Context, Gradients, Layer, Result, no_state
-from saiki.maths import ACTIVATIONS
+from saiki.layers.layer import Context, Gradients, Layer, Linked, Result, no_state
+from saiki.maths import ACTIVATIONS, Number
+from saiki.maths import didentity as dactivation
+from saiki.maths import identity as activation
+
+
+def forward(x: Number) -> Number:
+    """One output from its pre-activation, to which no state adds anything."""
+    h = activation(x)
+    return h
+
+
+def backward(dh: Number, h: Number) -> Number:
+    """Return the gradient of the pre-activation from that of the output."""
+    dx = dh * dactivation(h)  # h = activation(x)
+    return dx
+
+
+CELL = Cell("dense", forward, backward)
+"""A cell that sees no previous state: a walk over one step of it is a dense layer."""
 
 
 class DenseTape(NamedTuple):
-    """What the backward pass of a dense layer needs."""
+    """What the backward pass of a dense layer needs: the engine's tape of one step, and whose it is."""
 
-    X: Array
-    Y: Array
+    tape: Tape
+    engine: str | None
     lengths: Array | None
 
 
 @final
 @dataclass(frozen=True)
-class Dense(Layer):
+class Dense(Linked):
     """A fully connected layer, ``Y = activation(X W + b)``, applied to every step alike.
 
     Parameters: ``W (n_in, n_out)`` and, with ``bias``, ``b (n_out,)``. It has no state.
@@ -66,17 +92,33 @@ class Dense(Layer):
         bias = {"b": Parameter((self.n_out,))} if self.bias else {}
         return {"W": Parameter((self.n_in, self.n_out), self.n_in)} | bias
 
+    @cached_property
+    def _cell(self) -> Cell:
+        return CELL.with_activation(self.activation)
+
+    def links(self) -> Links:
+        """Return the cell."""
+        return (Link(self._cell, self.n_in, self.n_out, {"Wx": "W"} | ({"b": "b"} if self.bias else {})),)
+
+    def final_state(self, finals: Iterator[tuple[Array, ...]]) -> None:
+        """Return no state."""
+        next(finals)
+
     def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result:
         no_state("Dense", state)
-        function, _ = ACTIVATIONS[self.activation]
-        V = X @ params["W"]
-        Y = blank_padding(function(V + params["b"] if self.bias else V), context.lengths)
-        return Result(Y, None, DenseTape(X, Y, context.lengths), context.lengths)
+        rows = X.reshape(-1, 1, self.n_in)
+        start = np.zeros((len(rows), self.n_out), X.dtype)
+        walk = Walk(keep=context.keep)
+        H, _, tape = get_engine(context.engine).forward(self._cell, self._of_cell(params), rows, (start,), walk)
+        Y = blank_padding(H.reshape(*X.shape[:-1], self.n_out), context.lengths)
+        return Result(Y, None, DenseTape(tape, context.engine, context.lengths), context.lengths)
 
     def _backward(self, params: Params, tape: DenseTape, dY: Array, dstate: Any, tbptt: int | None) -> Gradients:  # noqa: ARG002
-        _, derivative = ACTIVATIONS[self.activation]
-        dV = blank_padding(dY * derivative(tape.Y), tape.lengths)  # Y = function(V)
-        rows = dV.reshape(-1, self.n_out)
-        bias = {"b": rows.sum(axis=0)} if self.bias else {}
-        dW = tape.X.reshape(-1, self.n_in).T @ rows  # V = X W + b
-        return Gradients({"W": dW} | bias, dV @ params["W"].T, None)
+        dH = blank_padding(dY, tape.lengths).reshape(-1, 1, self.n_out)
+        none, engine = (np.zeros(dH[:, 0].shape, dH.dtype),), get_engine(tape.engine)
+        grads, dX, _ = engine.backward(self._cell, self._of_cell(params), tape.tape, dH, none, None)
+        bias = {"b": grads["b"]} if self.bias else {}
+        return Gradients({"W": grads["Wx"]} | bias, dX.reshape(*dY.shape[:-1], self.n_in), None)
+
+    def _of_cell(self, params: Params) -> Params:
+        return {"Wx": params["W"]} | ({"b": params["b"]} if self.bias else {})

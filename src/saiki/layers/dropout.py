@@ -1,5 +1,6 @@
 """Dropout: while training, some numbers are set to zero and the others made up for it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -7,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from saiki.arrays import Array, Params, as_share
+from saiki.engines.chain import Links
 from saiki.initializers import Parameter
-from saiki.layers.layer import Context, Gradients, Layer, Result, no_state
+from saiki.layers.layer import Linked, Context, Gradients, Layer, Result, no_state
 
 
 def drop_mask(
@@ -26,7 +28,7 @@ def drop_mask(
 
 @final
 @dataclass(frozen=True)
-class Dropout(Layer):
+class Dropout(Linked):
     """Set each number to zero with probability ``rate``, and divide the others by ``1 - rate``.
 
     Only where ``forward`` is given a generator, that is, while training; predictions drop nothing. Source: Srivastava
@@ -64,6 +66,13 @@ class Dropout(Layer):
     def parameters(self) -> dict[str, Parameter]:
         """Return no parameters."""
         return {}
+
+    def links(self) -> Links:
+        """Return no links: predictions drop nothing."""
+        return ()
+
+    def final_state(self, finals: Iterator[tuple[Array, ...]]) -> None:  # noqa: ARG002
+        """Return no state."""
 
     def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result:  # noqa: ARG002
         no_state("Dropout", state)

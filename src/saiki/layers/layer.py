@@ -22,6 +22,7 @@ from saiki.arrays import (
     check_shape,
 )
 from saiki.engines import get_engine, memory
+from saiki.engines.chain import Chain, Link, Links
 from saiki.errors import ArgumentError
 from saiki.initializers import Parameter, Scheme, initialize
 
@@ -125,6 +126,13 @@ class Layer(ABC):
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: parameter.shape for name, parameter in self.parameters().items()}
 
+    @final
+    @cached_property
+    def _chain(self) -> Chain | None:
+        """What an engine may run at once; None if that is not the whole layer."""
+        links = links_of(self)
+        return Chain(links) if links and isinstance(links[0], Link) else None
+
     @abstractmethod
     def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result: ...
 
@@ -193,6 +201,11 @@ class Layer(ABC):
 
         The arguments and errors are those of ``forward``.
         """
+        if state is None and self._chain is not None:
+            at_once = get_engine(engine).predict(self._chain, params, X, lengths)
+            if at_once is not None:
+                Y, finals = at_once
+                return Y, final_state_of(self, iter(finals))
         return self._checked_forward(params, X, state, lengths, engine, None, keep=False)[:2]
 
     @final
@@ -260,6 +273,29 @@ class Layer(ABC):
         with get_engine(engine).running():
             Y, final_state, content, ends = self._forward(params, X, state, context)
         return Y, final_state, LayerTape(self, engine, content, Y.shape, lengths, ends), ends
+
+
+class Linked(Layer):
+    """A layer that an engine may run at once with those before and after it, as links of a chain."""
+
+    @abstractmethod
+    def links(self) -> Links | None:
+        """Return what it is to an engine, without dropout; None if with these options it is none of that."""
+
+    @abstractmethod
+    def final_state(self, finals: Iterator[tuple[Array, ...]]) -> Any:
+        """Return its final state; the next of ``finals`` belongs to the next cell among its links."""
+
+
+def links_of(layer: Layer) -> Links | None:
+    """Return what a layer is to an engine, or None."""
+    return layer.links() if isinstance(layer, Linked) else None
+
+
+def final_state_of(layer: Layer, finals: Iterator[tuple[Array, ...]]) -> Any:
+    """Return the final state of a layer that is a chain, or part of one."""
+    assert isinstance(layer, Linked)
+    return layer.final_state(finals)
 
 
 def precision_of(params: Params) -> np.dtype[Any]:

@@ -1,30 +1,32 @@
 """A network: layers one after another. It is a layer itself."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
 from saiki.arrays import Array, Params
-from saiki.errors import ArgumentError, SaikiError, ShapeError
+from saiki.engines import get_engine
+from saiki.engines.chain import Link, Links, Read
+from saiki.errors import ArgumentError, SaikiError, ShapeError, choose
 from saiki.initializers import Parameter
 from saiki.layers.bidirectional import Bidirectional
 from saiki.layers.conv import Conv1D
 from saiki.layers.dense import Dense
 from saiki.layers.dropout import Dropout
 from saiki.layers.embedding import Embedding
-from saiki.layers.layer import Context, Gradients, Layer, Result
+from saiki.layers.layer import Context, Gradients, Layer, Linked, Result, final_state_of, links_of
 from saiki.layers.norm import LayerNorm
 from saiki.layers.readout import Readout
 from saiki.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
-from saiki.losses import Loss, evaluate
+from saiki.losses import LOSSES, Loss, evaluate
 
 
 @final
 @dataclass(frozen=True)
-class Network(Layer):
+class Network(Linked):
     """Layers one after another, each taking the outputs of the one before.
 
     Its parameters are those of its layers, under ``"0/Wx"``, ``"1/W"``, ...; its state is a tuple with the state of
@@ -141,9 +143,32 @@ class Network(Layer):
         Raises:
             ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
         """
+        if state is None and tbptt is None and sample_weight is None and self._chain is not None:
+            if rng is None or (isinstance(rng, np.random.Generator) and not self.has_dropout):
+                weighed_by = loss if isinstance(loss, Loss) else choose("loss", loss, LOSSES)
+                at_once = get_engine(engine).learn(self._chain, params, X, y, weighed_by, lengths, True)
+                if at_once is not None:
+                    value, dparams, dX = at_once
+                    return value, Gradients(dparams, dX, None)
         Y, _, tape, lengths = self._checked_forward(params, X, state, lengths, engine, rng)
         value, dY = evaluate(loss, Y, y, lengths, sample_weight)
         return value, self._unchecked_backward(params, tape, dY, None, tbptt)
+
+    def links(self) -> Links | None:
+        """Return the links of all layers, one after another; None if one of them is no link."""
+        links: list[Link | Read] = []
+        for i, layer in enumerate(self.layers):
+            own = links_of(layer)
+            if own is None:
+                return None
+            for link in own:
+                names = {name: f"{i}/{key}" for name, key in link.names.items()} if isinstance(link, Link) else {}
+                links.append(replace(link, names=names) if isinstance(link, Link) else link)
+        return tuple(links)
+
+    def final_state(self, finals: Iterator[tuple[Array, ...]]) -> tuple[Any, ...]:
+        """Return the final state of each layer."""
+        return tuple(final_state_of(layer, finals) for layer in self.layers)
 
     def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result:
         states, tapes = [], []

@@ -1,14 +1,16 @@
 """Readouts: from an output at each step to one for the whole sequence."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
 import numpy as np
 
 from saiki.arrays import Array, Params, as_count, existing_steps
+from saiki.engines.chain import Links, Read
 from saiki.errors import ArgumentError, ShapeError, choose
 from saiki.initializers import Parameter
-from saiki.layers.layer import Context, Gradients, Layer, Result, needs_time, no_state
+from saiki.layers.layer import Linked, Context, Gradients, Layer, Result, needs_time, no_state
 
 KINDS = {
     "last": "the output of the last step that exists",
@@ -26,7 +28,7 @@ class ReadoutTape(NamedTuple):
 
 @final
 @dataclass(frozen=True)
-class Readout(Layer):
+class Readout(Linked):
     """Read one vector ``(B, F)`` from the outputs ``(B, T, F)`` of all steps, or with "each" leave them as they are.
 
     A sequence of length 0 reads as zeros.
@@ -65,6 +67,15 @@ class Readout(Layer):
     def parameters(self) -> dict[str, Parameter]:
         """Return no parameters."""
         return {}
+
+    def links(self) -> Links | None:
+        """Return the reading of the last step or of the mean; what "each" leaves as it is needs none."""
+        if self.kind == "each":
+            return ()
+        return (Read(self.kind),) if self.kind in ("last", "mean") and not self.n_reversed else None
+
+    def final_state(self, finals: Iterator[tuple[Array, ...]]) -> None:  # noqa: ARG002
+        """Return no state."""
 
     def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result:  # noqa: ARG002
         no_state("Readout", state)

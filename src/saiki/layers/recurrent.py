@@ -1,5 +1,6 @@
 """The recurrent layer: any cell, run over time by an engine."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, final
 
@@ -17,11 +18,12 @@ from saiki.arrays import (
 )
 from saiki.cells import CELLS, Cell, as_cell
 from saiki.engines import get_engine
+from saiki.engines.chain import Link, Links
 from saiki.engines.tape import Tape, Walk
 from saiki.errors import ArgumentError, ShapeError, choose
 from saiki.initializers import Parameter
 from saiki.layers.dropout import drop_mask
-from saiki.layers.layer import Context, Gradients, Layer, Result, needs_time
+from saiki.layers.layer import Linked, Context, Gradients, Layer, Result, needs_time
 from saiki.maths import ACTIVATIONS
 
 
@@ -35,7 +37,7 @@ class RecurrentTape(NamedTuple):
 
 @final
 @dataclass(frozen=True)
-class Recurrent(Layer):
+class Recurrent(Linked):
     """A layer that runs a cell over time.
 
     Parameters: ``Wx (n_features, G * n_units)``, where the G gates are column blocks in the order of the cell's
@@ -136,6 +138,16 @@ class Recurrent(Layer):
         if self.learn_initial:
             parameters |= {f"{state}0": Parameter((H,)) for state in cell.states}
         return parameters
+
+    def links(self) -> Links | None:
+        """Return the cell; none for a layer that reads backwards, or learns where it begins."""
+        if self.reverse or self.learn_initial:
+            return None
+        return (Link(self.cell, self.n_features, self.n_units, {name: name for name in self._shapes}),)
+
+    def final_state(self, finals: Iterator[tuple[Array, ...]]) -> Any:
+        """Return the state after the last step of each sequence."""
+        return self._as_state(next(finals))
 
     def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result:
         needs_time("Recurrent", X)

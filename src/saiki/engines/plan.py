@@ -1,0 +1,434 @@
+"""Everything that one chain of cells needs for one shape of batch: memory, tables, programs. Made once, run often.
+
+A batch is cut into slices, one for each thread. A slice walks through all time, and through all links of the chain,
+with no barrier; what the slices found is added up at the end, in a fixed order.
+"""
+
+import math
+import sys
+from collections.abc import Mapping
+from itertools import pairwise
+from threading import Lock
+from typing import Any, NamedTuple, final
+
+import numpy as np
+
+from saiki.arrays import Array, Params
+from saiki.engines import memory
+from saiki.engines.chain import Link, Links, Read
+from saiki.engines.crew import crew
+from saiki.engines.kernels import ARGUMENTS, kernel_of, weigher
+from saiki.engines.loops import backward_arguments, between, forward_arguments, own_arrays, runs_of, seen_names
+from saiki.engines.native import Argument, Table, address, program
+from saiki.engines.tape import Schedule
+from saiki.engines.tile import products, width_of
+from saiki.engines.walks import walks
+from saiki.losses import Loss
+
+BLOCK_ROWS = 512
+"""How many rows (steps by sequences) give their weight gradients at once: they still are in the cache."""
+
+
+GRADIENTS = {"dwx": "Wx", "dwh": "Wh", "dbias": "b", "dapart_bias": "bh"}
+"""What the backward walk calls the gradient of a parameter."""
+
+
+class Size(NamedTuple):
+    """What a plan is made for.
+
+    Attributes:
+        B: the number of sequences.
+        T: the number of steps.
+        dtype: float32 or float64.
+        n_slices: into how many slices the batch is cut.
+        keep: whether there will be a backward pass.
+        masked: whether products with ``Wh`` see a mask.
+    """
+
+    B: int
+    T: int
+    dtype: Any
+    n_slices: int
+    keep: bool
+    masked: bool = False
+
+
+Calls = list[tuple[int, Table]]
+SLOTS = ("X", "targets", "Y", "gradients", "dX")
+"""What the first slots point at; those of the parameters follow."""
+
+
+@final
+class Plan:
+    """One chain of cells, made ready for one size.
+
+    Attributes:
+        arrays: for each link its arrays by name, as the walks call them, time before sequences.
+        slots: the addresses of the caller's arrays, to be set before a run, in the order of ``SLOTS`` and ``params``.
+        params: the caller's name and the shape of each parameter.
+        places: where the gradient of each begins among all gradients, and ends.
+        order, lengths, alive: the schedule, to be set before a run where it is not that all steps exist.
+        status: for each slice NaN after a run in which something was not finite or not as it must be.
+        values: for each slice its part of the loss.
+    """
+
+    def __init__(self, chain: Links, size: Size, loss: Loss | None = None) -> None:
+        self.chain, self.size, self.busy, self.lock, self._ragged = chain, size, False, Lock(), False
+        self.columns = products(size.dtype)["columns"]
+        self.slices = list(pairwise(size.B * k // size.n_slices for k in range(size.n_slices + 1)))
+        self.params: list[tuple[str, tuple[int, ...]]] = []
+        self.places: list[slice] = []
+        self._lay_out()
+        self.slots = np.zeros(len(SLOTS) + len(self.params), np.int64)
+        self.order, self.lengths = np.arange(size.B), np.full(size.B, size.T)
+        self.alive = np.full(size.T, size.B)
+        self._once = {"lengths": np.ones(size.B, np.int64), "alive": np.full(1, size.B)}
+        self._tables: dict[str, list[Table]] = {}
+        self._programs: list[Array] = []
+        self.reads = self._after_reading(len(chain))
+        self._phases = self._make_phases(loss)
+        self.owner = self._arena if self._arena.base is None else self._arena.base
+        self.nbytes = self._arena.nbytes
+        self._references = sys.getrefcount(self.owner)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody looks at the memory any more."""
+        return not self.busy and sys.getrefcount(self.owner) == self._references
+
+    def run(self, name: str) -> None:
+        """Run "forward", "backward", "predict", "learn" or "hand out dX"."""
+        for programs in self._phases[name]:
+            crew().run(programs)
+
+    @property
+    def learns(self) -> bool:
+        """Whether the loss is one that can be compiled."""
+        return "learn" in self._phases
+
+    @property
+    def well(self) -> bool:
+        """Whether nothing was found that is not as it must be."""
+        found = self.status.any()
+        if found:
+            self.status[...] = 0
+        return not found
+
+    def set(self, name: str, argument: str, word: int) -> None:
+        """Set a whole number in all tables of one kind."""
+        for table in self._tables[name]:
+            table[argument] = word
+
+    def follow(self, lengths: Array | None, schedule: Schedule | None = None) -> None:
+        """Walk by other lengths than before; None where all steps exist."""
+        if lengths is None:
+            if self._ragged:
+                self.order[...], self.lengths[...], self.alive[...] = np.arange(self.size.B), self.size.T, self.size.B
+        else:
+            schedule = schedule or Schedule.of(lengths, self.size.B, self.size.T)
+            self.order[...], self.lengths[...], self.alive[...] = schedule.order, schedule.lengths, schedule.alive
+        self._ragged = lengths is not None
+
+    def point(self, params: Params, dtype: np.dtype[Any]) -> list[Array] | None:
+        """Set the slots of the parameters.
+
+        Returns:
+            The arrays pointed at, which must live until the run is over; None if one is not as it must be.
+        """
+        held = []
+        for place, (name, shape) in enumerate(self.params, start=len(SLOTS)):
+            param = params.get(name)
+            if type(param) is not np.ndarray or param.shape != shape or param.dtype != dtype:
+                return None
+            held.append(param if param.flags.c_contiguous else np.ascontiguousarray(param))
+            self.slots[place] = address(held[-1])
+        return held
+
+    def final_states(self) -> list[tuple[Array, ...]]:
+        """Return, for each link with a cell, its states after the last step of each sequence."""
+        finals = []
+        for k, link in enumerate(self.chain):
+            if isinstance(link, Link):
+                states = [self.arrays[k][f"s_{name}"] for name in link.cell.states]
+                if self._after_reading(k) or not self._ragged:
+                    T = 1 if self._after_reading(k) else self.size.T
+                    finals.append(tuple(state[T % len(state)].copy() for state in states))
+                else:
+                    final = [np.empty(state.shape[1:], state.dtype) for state in states]
+                    for end, state in zip(final, states, strict=True):
+                        end[self.order] = state[self.lengths % len(state), np.arange(self.size.B)]
+                    finals.append(tuple(final))
+        return finals
+
+    def split(self, gradients: Array) -> dict[str, Array]:
+        """Return the gradient of each parameter, as a part of all gradients in one piece."""
+        return {
+            name: gradients[place].reshape(shape)
+            for (name, shape), place in zip(self.params, self.places, strict=True)
+        }
+
+    # Memory
+
+    def _lay_out(self) -> None:
+        """Find the place of every parameter's gradient, those first that the caller knows, and cut the memory."""
+        known, unknown = [], []
+        for k, link in enumerate(self.chain):
+            if isinstance(link, Link):
+                for name, shape in link.shapes.items():
+                    (known if name in link.names else unknown).append((k, name, shape))
+        at, self._gradients = 0, {}
+        for k, name, shape in known + unknown:
+            self._gradients[k, name] = (at, shape)
+            if name in self.chain[k].names:
+                self.params.append((self.chain[k].names[name], shape))
+                self.places.append(slice(at, at + math.prod(shape)))
+            at += math.prod(shape)
+        self.n_gradients = self.places[-1].stop if self.places else 0
+        size, T, width = self.size, self.size.T, 0
+        shapes: dict[Any, tuple[int, ...]] = {"status": (size.n_slices, 1), "values": (size.n_slices, 1), "scale": (1,)}
+        if size.keep:
+            shapes["gradients"] = (size.n_slices, at)
+        for k, link in enumerate(self.chain):
+            if isinstance(link, Read):
+                T = 1
+                shapes[k, "y"] = (1, size.B, width)
+            else:
+                width = link.n_units
+                shapes |= {(k, name): shape for name, shape in self._shapes(link, T).items()}
+            if k == 0:
+                shapes[k, "x"] = (T, size.B, link.n_features)
+                shapes[k, "dx"] = (T if size.keep else 0, size.B, link.n_features)
+            if size.keep:
+                shapes[k, "dout"] = (T, size.B, width)
+        self._arena, arrays = _cut(shapes, size.dtype)
+        self.status, self.values, self.scale = (arrays.pop(name) for name in ("status", "values", "scale"))
+        self.gradients = arrays.pop("gradients", None)
+        self.arrays: list[dict[str, Array]] = [{} for _ in self.chain]
+        for (k, name), array in arrays.items():
+            self.arrays[k][name] = array
+        self.status[...] = 0
+        for name in ("mask", "bias", "apart_bias"):
+            for own in self.arrays:
+                if name in own:
+                    own[name][...] = 0
+
+    def _shapes(self, link: Link, T: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of a link's arrays; those of a slice's own have the slices first."""
+        (B, _, dtype, S, keep, masked), cell = self.size, link.cell
+        F, H, G, A = link.n_features, link.n_units, len(link.cell.gates), len(link.cell.apart)
+        rows = max((hi - lo for lo, hi in self.slices), default=0)
+        steps, states = (T, T + 1) if keep else (min(T, 1), min(T + 1, 2))
+
+        def panels(K: int, N: int) -> tuple[int, int, int]:
+            width = width_of(N, dtype)
+            return -(-N // width), K, width
+
+        runs = runs_of(cell)
+        shapes: dict[str, tuple[int, ...]] = {
+            "gates": (steps, B, G, H), "apart": (steps, B, A, H), "bias": (G * H,), "apart_bias": (A * H,),
+            "mask": (B, H) if masked else (0, H), "wx": panels(F, G * H), "spare": (S, 8, self.columns),
+            "seen": (S, rows if masked else 0, H),
+        }  # fmt: skip
+        shapes |= {f"wh_{r}": panels(H, run.width * H) for r, run in enumerate(runs)}
+        shapes |= {f"s_{s}": ((T + 1) if s == "h" else states, B, H) for s in cell.states}
+        shapes |= {f"saved_{n}": (steps, B, H) for n in own_arrays(cell)} | {f"vector_{n}": (H,) for n in cell.vectors}
+        if not keep:
+            return shapes
+        most = max(min(BLOCK_ROWS, T * rows), rows, 1)
+        widest = -(-G * H // self.columns) * self.columns
+        shapes |= {f"d_{s}": (B, H) for s in cell.states} | {"wx_back": panels(G * H, F)}
+        shapes |= {f"wh_back_{r}": panels(run.width * H, H) for r, run in enumerate(runs)}
+        shapes |= {"da": (S, most, G * H), "dapart": (S, most, A * H), "block_x": (S, most, F)}
+        shapes |= {f"block_{n}": (S, most, H) for n in seen_names(cell)}
+        shapes |= {f"between_{n}": (S, rows, H) for n in between(cell)}
+        return shapes | {"panels": (S, widest * most)}
+
+    def _input(self, k: int) -> Array:
+        """Return what link ``k`` reads."""
+        before = self.arrays[k - 1]
+        return self.arrays[0]["x"] if k == 0 else before["y"] if "y" in before else before["s_h"][1:]
+
+    def outputs(self) -> Array:
+        """Return what the last link gives, ``(T, B, K)`` in the order of walking."""
+        return self._input(len(self.chain))
+
+    def _after_reading(self, k: int) -> bool:
+        return any(isinstance(link, Read) for link in self.chain[:k])
+
+    # Tables
+
+    def _make_phases(self, loss: Loss | None) -> dict[str, list[Array]]:
+        """Make every table, and the programs of every kind of run: phases, each for all slices side by side."""
+        n = range(self.size.n_slices)
+        fetch = [self._fetch(s, back=False) for s in n]
+        walk = [self._walk(s) for s in n]
+        load, unload = [self._load(s) for s in n], [self._unload(s, "Y", self.outputs(), len(self.chain)) for s in n]
+        phases = {
+            "forward": self._phases_of(fetch, walk),
+            "predict": self._phases_of(fetch, [load[s] + walk[s] + unload[s] for s in n]),
+        }
+        if self.size.keep:
+            fetch_back, walk_back = [self._fetch(s, back=True) for s in n], [self._walk_back(s) for s in n]
+            add_up = [self._add_up(s) for s in n]
+            phases["backward"] = self._phases_of(fetch_back, walk_back, add_up)
+        if loss is not None and weigher(loss, self.size.dtype):
+            weigh = [self._weigh(s, loss) for s in n]
+            hand_out = [self._unload(s, "dX", self.arrays[0]["dx"], 0) for s in n]
+            steps = [load[s] + walk[s] + weigh[s] + walk_back[s] for s in n]
+            phases["learn"] = self._phases_of([fetch[s] + fetch_back[s] for s in n], steps, add_up)
+            phases["hand out dX"] = self._phases_of(hand_out)
+        return phases
+
+    def _phases_of(self, *phases: list[Calls]) -> list[Array]:
+        """Return for each phase the addresses and lengths of the slices' programs; one slice has but one phase."""
+        if self.size.n_slices == 1:
+            phases = ([[call for phase in phases for call in phase[0]]],)
+        result = []
+        for phase in phases:
+            programs = [program(calls) for calls in phase]
+            self._programs += programs  # they must stay where they are
+            words = [word for one in programs for word in (one.ctypes.data, len(one))]
+            result.append(np.array(words, np.int64))
+        return result
+
+    def _call(self, kind: str, kernel: int, arguments: Mapping[str, Argument], values: Mapping[str, Any]) -> Calls:
+        """Return a call as a list of one, and remember its table."""
+        table = Table.of(arguments, values)
+        self._tables.setdefault(kind, []).append(table)
+        return [(kernel, table)]
+
+    def _slot(self, name: str) -> Array:
+        names = [*SLOTS, *(name for name, _ in self.params)]
+        return self.slots[names.index(name) :][:1]
+
+    def _rows(self, s: int, k: int) -> dict[str, Any]:
+        """Return the rows of a slice, and which of them exist when link ``k`` walks."""
+        lo, hi = self.slices[s]
+        schedule = self._once if self._after_reading(k) else {"lengths": self.lengths, "alive": self.alive}
+        return {"lo": lo, "hi": hi, "order": self.order, **schedule}
+
+    def _fetch(self, s: int, back: bool) -> Calls:
+        """Pack a slice's share of the weights."""
+        calls: Calls = []
+        S, dtype = self.size.n_slices, self.size.dtype
+
+        def fetch(name: str, target: Array, offset: int, K: int, N: int, row_stride: int, column_stride: int) -> None:
+            width = target.shape[2] if target.ndim == 3 else N
+            count = -(-N // width) if N else 0
+            values = {
+                "slot": self._slot(name), "offset": offset, "K": K, "N": N, "row_stride": row_stride,
+                "column_stride": column_stride, "panels": target.reshape(-1), "width": width,
+                "first": count * s // S, "last": count * (s + 1) // S, "status": self.status[s],
+            }  # fmt: skip
+            calls.extend(self._call("fetch", kernel_of("fetch", dtype), ARGUMENTS["fetch"], values))
+
+        for k, link in enumerate(self.chain):
+            if isinstance(link, Read):
+                continue
+            own, F, H = self.arrays[k], link.n_features, link.n_units
+            GH, RH = len(link.cell.gates) * H, len(link.cell.recurrent) * H
+            if back:
+                fetch(link.names["Wx"], own["wx_back"], 0, GH, F, 1, GH)
+            else:
+                fetch(link.names["Wx"], own["wx"], 0, F, GH, GH, 1)
+                vectors = {"b": "bias", "bh": "apart_bias"} | {n: f"vector_{n}" for n in link.cell.vectors}
+                for name, target in vectors.items():
+                    if name in link.names:
+                        fetch(link.names[name], own[target], 0, 1, len(own[target]), 0, 1)
+            for r, run in enumerate(runs_of(link.cell)):
+                if back:
+                    fetch(link.names["Wh"], own[f"wh_back_{r}"], run.source * H, run.width * H, H, 1, RH)
+                else:
+                    fetch(link.names["Wh"], own[f"wh_{r}"], run.source * H, H, run.width * H, RH, 1)
+        return calls
+
+    def _walk(self, s: int) -> Calls:
+        """Walk forwards through all links."""
+        calls: Calls = []
+        for k, link in enumerate(self.chain):
+            rows, own = self._rows(s, k), self.arrays[k]
+            if isinstance(link, Read):
+                values = rows | {"h": self._input(k), "y": own["y"]}
+                calls += self._call("read", kernel_of(f"read {link.kind}", self.size.dtype), ARGUMENTS["read"], values)
+            else:
+                values = rows | self._on_tape(k, s) | {"x": self._input(k), "fresh": 1}
+                calls += self._call("walk", walks(link.cell, self.size.dtype).forward, forward_arguments(link.cell), values)
+        return calls
+
+    def _walk_back(self, s: int) -> Calls:
+        """Walk backwards through all links."""
+        calls: Calls = []
+        for k, link in reversed(list(enumerate(self.chain))):
+            rows, own = self._rows(s, k), self.arrays[k]
+            if isinstance(link, Read):
+                values = rows | {"dy": own["dout"], "dh": self.arrays[k - 1]["dout"]}
+                kernel = kernel_of(f"read_back {link.kind}", self.size.dtype)
+                calls += self._call("read back", kernel, ARGUMENTS["read_back"], values)
+            else:
+                values = rows | self._on_tape(k, s) | self._gradients_of(k, s) | {
+                    "x": self._input(k), "window": 0, "dh_loss": own["dout"], "fresh": 1, "wants_dx": 1,
+                    "dx": own["dx"] if k == 0 else self.arrays[k - 1]["dout"],
+                }  # fmt: skip
+                kernel = walks(link.cell, self.size.dtype).backward
+                kind = "walk back" if k else "first walk back"
+                calls += self._call(kind, kernel, backward_arguments(link.cell), values)
+        return calls
+
+    def _on_tape(self, k: int, s: int) -> dict[str, Any]:
+        """Return the arrays of a link, with those of one slice where each has its own."""
+        lo, hi = self.slices[s]
+        values: dict[str, Any] = {"masked": int(self.size.masked)}
+        for name, array in self.arrays[k].items():
+            values[name] = array[s] if name in SLICED or name.startswith(("block_", "between_")) else array
+        if "da" in values:
+            most = max(min(BLOCK_ROWS, len(values["gates"]) * (hi - lo)), hi - lo, 1)
+            values |= {n: v[:most] for n, v in values.items() if n in ("da", "dapart") or n.startswith("block_")}
+        return values
+
+    def _gradients_of(self, k: int, s: int) -> dict[str, Array]:
+        """Return where the gradients of a link's parameters stand, by the names that the walk has for them."""
+        link, found = self.chain[k], {}
+        names = GRADIENTS | {f"dvector_{n}": n for n in link.cell.vectors}
+        for name, param in names.items():
+            at, shape = self._gradients[k, param]
+            found[name] = self.gradients[s, at : at + math.prod(shape)].reshape(shape)
+        return found
+
+    def _load(self, s: int) -> Calls:
+        values = self._rows(s, 0) | {
+            "slot": self._slot("X"), "reverse": 0, "x": self.arrays[0]["x"], "status": self.status[s]
+        }
+        return self._call("load", kernel_of("load", self.size.dtype), ARGUMENTS["load"], values)
+
+    def _unload(self, s: int, slot: str, y: Array, k: int) -> Calls:
+        values = self._rows(s, k) | {"slot": self._slot(slot), "reverse": 0, "y": y}
+        return self._call("unload", kernel_of("unload", self.size.dtype), ARGUMENTS["unload"], values)
+
+    def _weigh(self, s: int, loss: Loss) -> Calls:
+        values = self._rows(s, len(self.chain)) | {
+            "slot": self._slot("targets"), "y": self.outputs(), "scale": self.scale, "dy": self.arrays[-1]["dout"],
+            "value": self.values[s], "status": self.status[s],
+        }  # fmt: skip
+        return self._call("weigh", weigher(loss, self.size.dtype), ARGUMENTS["weigh"], values)
+
+    def _add_up(self, s: int) -> Calls:
+        n, S = self.n_gradients, self.size.n_slices
+        values = {"parts": self.gradients, "slot": self._slot("gradients"), "first": n * s // S, "last": n * (s + 1) // S}
+        return self._call("add up", kernel_of("add_up", self.size.dtype), ARGUMENTS["add_up"], values)
+
+
+SLICED = {"seen", "spare", "da", "dapart", "panels"}
+"""The arrays of which each slice has its own, beside ``block_...`` and ``between_...``."""
+
+
+def _cut(shapes: Mapping[Any, tuple[int, ...]], dtype: Any) -> tuple[Array, dict[Any, Array]]:
+    """Return one piece of memory, and the arrays that were cut from it, each at the start of a line of the cache."""
+    line = 64 // np.dtype(dtype).itemsize
+    starts, at = {}, 0
+    for name, shape in shapes.items():
+        starts[name] = at
+        at += -(-math.prod(shape) // line) * line
+    arena = memory.empty((at + line,), dtype)
+    first = -arena.ctypes.data % 64 // np.dtype(dtype).itemsize
+    cut = {n: arena[first + start :][: math.prod(shapes[n])].reshape(shapes[n]) for n, start in starts.items()}
+    return arena, cut
