@@ -78,7 +78,8 @@ def test_clipping_by_norm_keeps_the_direction_of_all_gradients_together() -> Non
 
 
 def test_clipping_by_value_cuts_each_number() -> None:
-    clipped, _ = clip_by_value(1.0).update({"a": np.array([-3.0, 0.5])}, None, {})
+    grads, link = {"a": np.array([-3.0, 0.5])}, clip_by_value(1.0)
+    clipped, _ = link.update(grads, link.init(grads), grads)
     assert clipped["a"].tolist() == [-1.0, 0.5]
 
 

@@ -128,6 +128,11 @@ LOSSES: dict[str, Loss] = {
 """Every loss by name; ``huber`` with delta 1, ``cross_entropy`` without label smoothing."""
 
 
+def as_loss(loss: str | Loss) -> Loss:
+    """Return the loss of that name, or the loss itself."""
+    return loss if isinstance(loss, Loss) else choose("loss", loss, LOSSES)
+
+
 def evaluate(
     loss: str | Loss,
     Y: npt.ArrayLike,
@@ -159,7 +164,7 @@ def evaluate(
     >>> float(value), dY.ravel().tolist()
     (0.5, [1.0, 0.0, 0.0])
     """
-    loss = loss if isinstance(loss, Loss) else choose("loss", loss, LOSSES)
+    loss = as_loss(loss)
     Y = as_float("Y", Y)
     target = as_float("y", y)
     if Y.ndim < 2:

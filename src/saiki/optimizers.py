@@ -4,9 +4,12 @@
 state. Nothing is changed in place. Clipping, decay, momentum and schedules are links; ``chain`` makes one of several::
 
     chain(clip_by_norm(1.0), scale_by_adam(), scale_by_learning_rate(cosine(1e-3, 10_000)))
+
+Nearly every link is a rule for one number, written once: NumPy runs it on whole arrays, and the compiled engine inside
+the loop that updates the parameters.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, final
 
@@ -21,11 +24,45 @@ Schedule: TypeAlias = Callable[[int], float]
 
 @final
 @dataclass(frozen=True)
+class Rule:
+    """The equation of a link, for one number of one parameter.
+
+    Attributes:
+        function: takes the gradient as the link before left it, the parameter, what it remembers, and its rates;
+            returns the gradient for the next link, and what it remembers from now on.
+        memories: how many numbers it remembers; all are zero to begin with.
+        rates: gives the rates of update number 0, 1, 2, ... for a parameter of so many dimensions.
+    """
+
+    function: Callable[..., Any]
+    memories: int = 0
+    rates: Callable[[int, int], tuple[float, ...]] = lambda count, ndim: ()  # noqa: ARG005
+
+
+@final
+@dataclass(frozen=True)
+class NormLimit:
+    """The rule of the one link that looks at all gradients together; see ``clip_by_norm``."""
+
+    limit: float
+
+
+@final
+@dataclass(frozen=True)
 class Optimizer:
-    """A rule for changing parameters, or a link of one, as two pure functions."""
+    """A rule for changing parameters, or a link of one, as two pure functions.
+
+    Attributes:
+        init: makes the state for parameters.
+        update: turns gradients, the state and the parameters into what to add to the parameters, and the new state.
+        rule: what a link does, for an engine that can do it itself; None for a chain, or a link of one's own making.
+        links: the links of a chain, whose state is a tuple of theirs.
+    """
 
     init: Callable[[Params], Any]
     update: Callable[[Params, Any, Params], tuple[Params, Any]]
+    rule: Rule | NormLimit | None = None
+    links: "tuple[Optimizer, ...]" = ()
 
 
 def chain(*links: Optimizer) -> Optimizer:
@@ -45,12 +82,56 @@ def chain(*links: Optimizer) -> Optimizer:
             states.append(link_state)
         return grads, tuple(states)
 
-    return Optimizer(lambda params: tuple(link.init(params) for link in links), update)
+    return Optimizer(lambda params: tuple(link.init(params) for link in links), update, None, links)
+
+
+def rules_of(optimizer: Optimizer) -> tuple[Rule | NormLimit, ...] | None:
+    """Return the rules of all links in turn, or None if there is a link without one."""
+    if not optimizer.links:
+        return None if optimizer.rule is None else (optimizer.rule,)
+    parts = [rules_of(link) for link in optimizer.links]
+    return None if None in parts else tuple(rule for part in parts if part for rule in part)
+
+
+def states_of(optimizer: Optimizer, state: Any) -> list[Any]:
+    """Return the states of all links in turn."""
+    if not optimizer.links:
+        return [state]
+    return [one for link, part in zip(optimizer.links, state, strict=True) for one in states_of(link, part)]
+
+
+def state_from(optimizer: Optimizer, states: Iterator[Any]) -> Any:
+    """Return the state of which ``states_of`` gave the parts."""
+    return tuple(state_from(link, states) for link in optimizer.links) if optimizer.links else next(states)
 
 
 def apply_updates(params: Params, updates: Params) -> Params:
     """Return new parameters, each with its update added."""
     return {name: param + updates[name] for name, param in params.items()}
+
+
+def follow(rule: Rule) -> Optimizer:
+    """Return the link that follows a rule for every number; its state is what it remembers, and the count of updates.
+
+    >>> halve = follow(Rule(lambda g, w: g / 2))
+    >>> params = {"W": np.array([1.0])}
+    >>> halve.update({"W": np.array([4.0])}, halve.init(params), params)[0]
+    {'W': array([2.])}
+    """
+
+    def init(params: Params) -> tuple[tuple[Params, ...], int]:
+        return tuple({name: np.zeros_like(w) for name, w in params.items()} for _ in range(rule.memories)), 0
+
+    def update(grads: Params, state: Any, params: Params) -> tuple[Params, Any]:
+        memories, count = state
+        results = {}
+        for name, g in grads.items():
+            result = rule.function(g, params[name], *(m[name] for m in memories), *rule.rates(count, g.ndim))
+            results[name] = result if isinstance(result, tuple) else (result,)
+        directions, *remembered = ({name: result[k] for name, result in results.items()} for k in range(len(memories) + 1))
+        return directions, (tuple(remembered), count + 1)
+
+    return Optimizer(init, update, rule)
 
 
 # Links
@@ -64,11 +145,11 @@ def scale_by_learning_rate(learning_rate: float | Schedule) -> Optimizer:
     """
     schedule = learning_rate if callable(learning_rate) else constant(learning_rate)
 
-    def update(grads: Params, count: int, params: Params) -> tuple[Params, int]:  # noqa: ARG001
-        rate = float(schedule(count))  # a NumPy scalar would turn float32 into float64
-        return {name: -rate * g for name, g in grads.items()}, count + 1
+    def update(g: Array, w: Array, rate: float) -> Array:  # noqa: ARG001
+        return -rate * g
 
-    return Optimizer(lambda _: 0, update)
+    # a NumPy scalar would turn float32 into float64
+    return follow(Rule(update, rates=lambda count, ndim: (float(schedule(count)),)))  # noqa: ARG005
 
 
 def momentum(decay: float = 0.9, nesterov: bool = False) -> Optimizer:
@@ -82,11 +163,15 @@ def momentum(decay: float = 0.9, nesterov: bool = False) -> Optimizer:
     """
     decay = as_share("decay", decay)
 
-    def update(grads: Params, state: Params, params: Params) -> tuple[Params, Params]:  # noqa: ARG001
-        state = {name: decay * state[name] + g for name, g in grads.items()}
-        return {name: g + decay * state[name] for name, g in grads.items()} if nesterov else state, state
+    def heavy_ball(g: Array, w: Array, m: Array) -> tuple[Array, Array]:  # noqa: ARG001
+        m = decay * m + g
+        return m, m
 
-    return Optimizer(_zeros, update)
+    def ahead(g: Array, w: Array, m: Array) -> tuple[Array, Array]:  # noqa: ARG001
+        m = decay * m + g
+        return g + decay * m, m
+
+    return follow(Rule(ahead if nesterov else heavy_ball, memories=1))
 
 
 def scale_by_adagrad(epsilon: float = 1e-10) -> Optimizer:
@@ -99,11 +184,11 @@ def scale_by_adagrad(epsilon: float = 1e-10) -> Optimizer:
     """
     epsilon = as_positive("epsilon", epsilon)
 
-    def update(grads: Params, state: Params, params: Params) -> tuple[Params, Params]:  # noqa: ARG001
-        state = {name: state[name] + g * g for name, g in grads.items()}
-        return {name: g / (np.sqrt(state[name]) + epsilon) for name, g in grads.items()}, state
+    def update(g: Array, w: Array, s: Array) -> tuple[Array, Array]:  # noqa: ARG001
+        s = s + g * g
+        return g / (np.sqrt(s) + epsilon), s
 
-    return Optimizer(_zeros, update)
+    return follow(Rule(update, memories=1))
 
 
 def scale_by_rmsprop(decay: float = 0.99, epsilon: float = 1e-8) -> Optimizer:
@@ -114,14 +199,14 @@ def scale_by_rmsprop(decay: float = 0.99, epsilon: float = 1e-8) -> Optimizer:
     Raises:
         ArgumentError: decay is not from 0 up to 1, or epsilon not positive.
     """
-    decay = as_share("decay", decay)
-    epsilon = as_positive("epsilon", epsilon)
+    decay, epsilon = as_share("decay", decay), as_positive("epsilon", epsilon)
+    rest = 1 - decay
 
-    def update(grads: Params, state: Params, params: Params) -> tuple[Params, Params]:  # noqa: ARG001
-        state = {name: _running(decay, state[name], g * g) for name, g in grads.items()}
-        return {name: g / (np.sqrt(state[name]) + epsilon) for name, g in grads.items()}, state
+    def update(g: Array, w: Array, s: Array) -> tuple[Array, Array]:  # noqa: ARG001
+        s = decay * s + rest * (g * g)
+        return g / (np.sqrt(s) + epsilon), s
 
-    return Optimizer(_zeros, update)
+    return follow(Rule(update, memories=1))
 
 
 def scale_by_adam(beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> Optimizer:
@@ -132,19 +217,19 @@ def scale_by_adam(beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-
     Raises:
         ArgumentError: a beta is not from 0 up to 1, or epsilon not positive.
     """
-    beta1 = as_share("beta1", beta1)
-    beta2 = as_share("beta2", beta2)
+    beta1, beta2 = as_share("beta1", beta1), as_share("beta2", beta2)
     epsilon = as_positive("epsilon", epsilon)
+    rest1, rest2 = 1 - beta1, 1 - beta2
 
-    def update(grads: Params, state: tuple[Params, Params, int], params: Params) -> tuple[Params, Any]:  # noqa: ARG001
-        m, v, count = state
-        count += 1
-        m = {name: _running(beta1, m[name], g) for name, g in grads.items()}
-        v = {name: _running(beta2, v[name], g * g) for name, g in grads.items()}
-        grown1, grown2 = 1 - beta1**count, 1 - beta2**count
-        return {k: (m[k] / grown1) / (np.sqrt(v[k] / grown2) + epsilon) for k in grads}, (m, v, count)
+    def update(g: Array, w: Array, m: Array, v: Array, grown1: float, grown2: float) -> tuple[Array, Array, Array]:  # noqa: ARG001
+        m = beta1 * m + rest1 * g
+        v = beta2 * v + rest2 * (g * g)
+        return (m / grown1) / (np.sqrt(v / grown2) + epsilon), m, v
 
-    return Optimizer(lambda params: (_zeros(params), _zeros(params), 0), update)
+    def grown(count: int, ndim: int) -> tuple[float, float]:  # noqa: ARG001
+        return 1 - beta1 ** (count + 1), 1 - beta2 ** (count + 1)
+
+    return follow(Rule(update, memories=2, rates=grown))
 
 
 def clip_by_norm(limit: float) -> Optimizer:
@@ -164,7 +249,7 @@ def clip_by_norm(limit: float) -> Optimizer:
         norm = largest * np.sqrt(sum(np.square(g / largest).sum() for g in grads.values()))  # no square overflows
         return {k: g * (limit / norm) for k, g in grads.items()} if norm > limit else grads, state
 
-    return Optimizer(lambda _: None, update)
+    return Optimizer(lambda _: None, update, NormLimit(limit))
 
 
 def clip_by_value(limit: float) -> Optimizer:
@@ -175,10 +260,10 @@ def clip_by_value(limit: float) -> Optimizer:
     """
     limit = as_positive("limit", limit)
 
-    def update(grads: Params, state: None, params: Params) -> tuple[Params, None]:  # noqa: ARG001
-        return {name: np.clip(g, -limit, limit) for name, g in grads.items()}, state
+    def update(g: Array, w: Array) -> Array:  # noqa: ARG001
+        return np.minimum(np.maximum(g, -limit), limit)
 
-    return Optimizer(lambda _: None, update)
+    return follow(Rule(update))
 
 
 def decay_weights(rate: float) -> Optimizer:
@@ -192,10 +277,10 @@ def decay_weights(rate: float) -> Optimizer:
     if rate != 0:
         rate = as_positive("rate", rate)
 
-    def update(grads: Params, state: None, params: Params) -> tuple[Params, None]:
-        return {k: g + rate * params[k] if params[k].ndim > 1 else g for k, g in grads.items()}, state
+    def update(g: Array, w: Array, rate: float) -> Array:
+        return g + rate * w
 
-    return Optimizer(lambda _: None, update)
+    return follow(Rule(update, rates=lambda count, ndim: (float(rate) if ndim > 1 else 0.0,)))  # noqa: ARG005
 
 
 # Ready chains
@@ -314,11 +399,3 @@ def warm_up(schedule: float | Schedule, updates: int) -> Schedule:
     as_count("updates", updates)
     after = schedule if callable(schedule) else constant(schedule)
     return lambda n: after(0) * (n + 1) / updates if n < updates else after(n - updates)
-
-
-def _zeros(params: Params) -> Params:
-    return {name: np.zeros_like(param) for name, param in params.items()}
-
-
-def _running(decay: float, mean: Array, new: Array) -> Array:
-    return decay * mean + (1 - decay) * new

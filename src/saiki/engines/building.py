@@ -78,14 +78,15 @@ def build_kernel(name: str, source: str, scope: Mapping[str, Any], depends: Iter
         purpose: what it is for, in words.
     """
     function = _named(define(name, source, scope), [source.encode(), *depends])
-    with _announced(purpose):
-        made = cfunc(types.void(types.CPointer(types.int64)), cache=True, **OPTIONS)(function)
-    _made.append(made)  # its code lives as long as it does
-    address: int = made.address
+    if function.__qualname__ not in _made:
+        with _announced(purpose):
+            compiled = cfunc(types.void(types.CPointer(types.int64)), cache=True, **OPTIONS)(function)
+        _made[function.__qualname__] = compiled  # its code lives as long as it does
+    address: int = _made[function.__qualname__].address
     return address
 
 
-_made: list[Any] = []
+_made: dict[str, Any] = {}
 
 
 class _Announcement(event.Listener):  # type: ignore[misc]

@@ -21,9 +21,10 @@ from saiki.engines.loops import overwritten
 from saiki.engines.blas import single_threaded
 from saiki.engines.native import address
 from saiki.engines.plan import SLOTS, Plan, Size
-from saiki.engines.tape import Schedule, Tape, Walk
+from saiki.engines.tape import Schedule, Tape, Update, Walk
 from saiki.errors import DtypeError
 from saiki.losses import Loss
+from saiki.optimizers import NormLimit, Optimizer, Rule, rules_of, state_from, states_of
 
 running = single_threaded
 
@@ -40,20 +41,25 @@ _lock = Lock()
 
 
 def _lease(
-    chain: Chain, X: Array, keep: bool, masked: bool = False, loss: Loss | None = None
+    chain: Chain,
+    X: Array,
+    keep: bool,
+    masked: bool,
+    loss: Loss | None = None,
+    rules: tuple[Rule | NormLimit, ...] | None = None,
 ) -> Plan:
     """Return a plan that nobody uses, made now if there is none; it is ``busy`` until its user says otherwise."""
     B, T, _ = X.shape
     n_slices = min(threads(), B) if chain.work * B * T > WORK_FOR_THREADS else 1
     size = Size(B, T, X.dtype.type, n_slices, keep, masked)
-    key = (chain, size, loss)
+    key = (chain, size, loss, rules)
     with _lock:
         for plan in _plans.get(key, ()):
             if plan.idle:
                 plan.busy = True
                 _plans.move_to_end(key)
                 return plan
-    plan = Plan(chain.links, size, loss)
+    plan = Plan(chain.links, size, loss, rules)
     plan.busy = True
     with _lock:
         _plans.setdefault(key, []).append(plan)
@@ -164,43 +170,112 @@ def predict(chain: Chain, params: Params, X: Any, lengths: Any) -> tuple[Array, 
         plan.busy = False
 
 
+def train(
+    chain: Chain, params: Params, X: Any, y: Any, loss: Loss, lengths: Any, optimizer: Optimizer, state: Any
+) -> Update | None:
+    """Run a chain forwards, backwards, and update its parameters. See ``saiki.engines.tape.Engine``."""
+    rules = rules_of(optimizer)
+    ready = None if rules is None else _ready(chain, params, X, lengths, loss, rules)
+    if ready is None:
+        return None
+    plan, held = ready
+    try:
+        states = states_of(optimizer, state)
+        if not plan.trains or not _set_targets(plan, y, loss, held) or not _set_memories(plan, rules, states, held):
+            return None
+        new = [np.empty(plan.n_gradients, X.dtype) for _ in plan.new]
+        for k, array in enumerate(new):
+            plan.new[k] = address(array)
+        plan.slots[SLOTS.index("gradients")] = address(plan.total)
+        plan.set("first walk back", "wants_dx", 0)
+        plan.run("train")
+        if not plan.well:
+            return None
+        after, memories = plan.split(new[0]), iter(new[1:])
+        states = [
+            (tuple(plan.split(next(memories)) for _ in range(rule.memories)), one[1] + 1)
+            if isinstance(rule, Rule)
+            else one
+            for rule, one in zip(rules, states, strict=True)
+        ]
+        finite = not plan.after.any()
+        plan.after[...] = 0
+        return Update(plan.value, after, state_from(optimizer, iter(states)), finite)
+    finally:
+        del held
+        plan.busy = False
+
+
 def learn(
-    chain: Chain, params: Params, X: Any, y: Any, loss: Loss, lengths: Any, wants_dx: bool
-) -> tuple[Any, Params, Array | None] | None:
+    chain: Chain, params: Params, X: Any, y: Any, loss: Loss, lengths: Any
+) -> tuple[Any, Params, Array] | None:
     """Run a chain forwards, weigh its outputs, and run it backwards. See ``saiki.engines.tape.Engine``."""
     ready = _ready(chain, params, X, lengths, loss)
     if ready is None:
         return None
     plan, held = ready
     try:
-        B, T, K = plan.size.B, len(plan.outputs()), plan.outputs().shape[2]
-        rows = (B,) if plan.reads else (B, T)
-        shapes = [rows] if loss.of_classes else [(*rows, K), rows] if K == 1 else [(*rows, K)]
-        targets = np.asarray(y)
-        count = B if plan.reads else int(plan.lengths.sum())
-        if targets.shape not in shapes or targets.dtype.kind not in "biuf" or not count or not plan.learns:
+        if not plan.learns or not _set_targets(plan, y, loss, held):
             return None
-        targets = np.ascontiguousarray(targets, X.dtype)
-        gradients = np.empty(plan.n_gradients, X.dtype)
-        dX = np.empty(X.shape, X.dtype) if wants_dx else None
-        for name, array in (("targets", targets), ("gradients", gradients), ("dX", dX)):
-            if array is not None:
-                plan.slots[SLOTS.index(name)] = address(array)
-        plan.scale[0] = 1 / (count if loss.of_classes else count * K)
-        plan.set("first walk back", "wants_dx", wants_dx)
+        gradients, dX = np.empty(plan.n_gradients, X.dtype), np.empty(X.shape, X.dtype)
+        plan.slots[SLOTS.index("gradients")], plan.slots[SLOTS.index("dX")] = address(gradients), address(dX)
+        plan.set("first walk back", "wants_dx", 1)
         plan.run("learn")
         if not plan.well:
             return None
-        if wants_dx:
-            plan.run("hand out dX")
-        return plan.values.sum(), plan.split(gradients), dX
+        plan.run("hand out dX")
+        return plan.value, plan.split(gradients), dX
     finally:
         del held
         plan.busy = False
 
 
+def _set_targets(plan: Plan, y: Any, loss: Loss, held: list[Array]) -> bool:
+    """Point at the targets, and say how much each counts; False if they are not the plain case."""
+    B, T, K = plan.size.B, len(plan.outputs()), plan.outputs().shape[2]
+    rows = (B,) if plan.reads else (B, T)
+    shapes = [rows] if loss.of_classes else [(*rows, K), rows] if K == 1 else [(*rows, K)]
+    targets = np.asarray(y)
+    count = plan.rows
+    if targets.shape not in shapes or targets.dtype.kind not in "biuf" or not count:
+        return False
+    held.append(np.ascontiguousarray(targets, plan.size.dtype))
+    plan.slots[SLOTS.index("targets")] = address(held[-1])
+    plan.scale[0] = 1 / (count if loss.of_classes else count * K)
+    return True
+
+
+def _set_memories(
+    plan: Plan, rules: tuple[Rule | NormLimit, ...], states: list[Any], held: list[Array]
+) -> bool:
+    """Point at what the optimizer remembers, and set its rates; False if it is not the plain case."""
+    m = at = 0
+    for rule, state in zip(rules, states, strict=True):
+        if isinstance(rule, NormLimit):
+            continue
+        memories, count = state
+        for memory in memories:
+            for k, (name, shape) in enumerate(plan.params):
+                array = memory[name]
+                if array.shape != shape or array.dtype != plan.size.dtype:
+                    return False
+                held.append(np.ascontiguousarray(array))
+                plan.old[m, k] = address(held[-1])
+            m += 1
+        for ndim in (1, 2):
+            rates = rule.rates(count, ndim)
+            plan.rates[ndim, at : at + len(rates)] = rates
+        at += len(rates)
+    return True
+
+
 def _ready(
-    chain: Chain, params: Params, X: Any, lengths: Any, loss: Loss | None = None
+    chain: Chain,
+    params: Params,
+    X: Any,
+    lengths: Any,
+    loss: Loss | None = None,
+    rules: tuple[Rule | NormLimit, ...] | None = None,
 ) -> tuple[Plan, list[Array]] | None:
     """Return a plan that points at the caller's arrays, and those; None if they are not the plain case."""
     link: Any = chain.links[0]
@@ -212,7 +287,7 @@ def _ready(
         lengths = as_lengths(lengths, *X.shape[:2])
     if not isinstance(params, dict):
         return None
-    plan = _lease(chain, X, keep=loss is not None, loss=loss)
+    plan = _lease(chain, X, loss is not None, False, loss, rules)
     held = plan.point(params, X.dtype) if len(params) == len(plan.params) else None
     if held is None:
         plan.busy = False

@@ -14,6 +14,7 @@ from numba.core.errors import NumbaError
 from saiki.engines.native import Argument, kernel, pointers
 from saiki.engines.words import depends_on, translate
 from saiki.losses import Loss
+from saiki.optimizers import Rule
 
 COUNT, WHOLES, ROW, MATRIX, STEPS = Argument(0), Argument(1, whole=True), Argument(1), Argument(2), Argument(3)
 
@@ -172,6 +173,21 @@ def weigh(slot, order, lengths, y, scale, dy, lo, hi, value, status):
     status[0] += bad
 """
 
+NORM = """
+def norm(total, n, limit, factor):
+    largest, squares = zero, 0.0
+    for j in range(n):
+        largest = max(largest, abs(total[j]))
+    factor[0] = one
+    if zero < largest < infinity:
+        for j in range(n):
+            share = total[j] / largest
+            squares += share * share
+        size = largest * np.sqrt(squares)
+        if size > limit[0]:
+            factor[0] = limit[0] / size
+"""
+
 ARGUMENTS = {
     "fetch": {"slot": WHOLES}
     | dict.fromkeys(("offset", "K", "N", "row_stride", "column_stride"), COUNT)
@@ -183,17 +199,18 @@ ARGUMENTS = {
     "add_up": {"parts": MATRIX, "slot": WHOLES, "first": COUNT, "last": COUNT},
     "read": {"h": STEPS, "lengths": WHOLES, "lo": COUNT, "hi": COUNT, "y": STEPS},
     "read_back": {"dy": STEPS, "lengths": WHOLES, "lo": COUNT, "hi": COUNT, "dh": STEPS},
+    "norm": {"total": ROW, "n": COUNT, "limit": ROW, "factor": ROW},
     "weigh": {"slot": WHOLES, "order": WHOLES, "lengths": WHOLES, "y": STEPS, "scale": ROW, "dy": STEPS}
     | {"lo": COUNT, "hi": COUNT, "value": ROW, "status": ROW},
 }
 """The arguments of each kernel, in order."""
 
-SOURCES = {"fetch": FETCH, "load": LOAD, "unload": UNLOAD, "add_up": ADD_UP}
+SOURCES = {"fetch": FETCH, "load": LOAD, "unload": UNLOAD, "add_up": ADD_UP, "norm": NORM}
 
 
 def numbers_of(dtype: Any) -> dict[str, Any]:
     """Return the constants and pointers of the kernels' sources in one precision."""
-    return pointers(dtype) | {"np": np, "zero": dtype(0), "one": dtype(1), "nan": dtype(np.nan)}
+    return pointers(dtype) | {"np": np, "zero": dtype(0), "one": dtype(1), "nan": dtype(np.nan), "infinity": dtype(np.inf)}
 
 
 @cache
@@ -214,5 +231,39 @@ def weigher(loss: Loss, dtype: Any) -> int:
     source = WEIGH_CLASSES if loss.of_classes else WEIGH
     try:
         return kernel("weigh", source, ARGUMENTS["weigh"], dtype, numbers_of(dtype) | words, depends, "the loss")
+    except NumbaError:
+        return 0
+
+
+def update_arguments(rules: tuple[Rule, ...]) -> dict[str, Argument]:
+    """Return the arguments of the kernel that updates one parameter, in order."""
+    memories = range(sum(rule.memories for rule in rules))
+    arrays = {"total": ROW, "factor": ROW, "rates": ROW, "w_slot": WHOLES, "new_w_slot": WHOLES}
+    arrays |= {f"{age}m{k}_slot": WHOLES for k in memories for age in ("", "new_")}
+    return arrays | {"at": COUNT, "first": COUNT, "last": COUNT, "status": ROW}
+
+
+@cache
+def updater(rules: tuple[Rule, ...], dtype: Any) -> int:
+    """Return the address of the kernel that updates one parameter by rules; 0 if Numba does not understand them."""
+    arguments = update_arguments(rules)
+    pointed = [name.removesuffix("_slot") for name in arguments if name.endswith("_slot")]
+    lines = [f"def update({', '.join(arguments)}):"]
+    lines += [f"    {name} = numbers({name}_slot[0])" for name in pointed]
+    lines += ["    bad = zero", "    for j in range(first, last):", "        g = total[at + j] * factor[0]"]
+    memory, rate = 0, 0
+    for r, rule in enumerate(rules):
+        own = [f"m{k}" for k in range(memory, memory + rule.memories)]
+        n_rates = len(rule.rates(0, 1))
+        values = ["g", "w[j]", *(f"{m}[j]" for m in own), *(f"rates[{k}]" for k in range(rate, rate + n_rates))]
+        lines.append(f"        {', '.join(['g', *(f'next_{m}' for m in own)])} = rule_{r}({', '.join(values)})")
+        lines += [f"        new_{m}[at + j] = next_{m}" for m in own]
+        memory, rate = memory + rule.memories, rate + n_rates
+    lines += ["        value = w[j] + g", "        bad += value * zero", "        new_w[at + j] = value"]
+    lines.append("    status[0] += bad\n")
+    words = {f"rule_{r}": translate(rule.function, dtype) for r, rule in enumerate(rules)}
+    depends = [depends_on(rule.function) for rule in rules]
+    try:
+        return kernel("update", "\n".join(lines), arguments, dtype, numbers_of(dtype) | words, depends, "the optimizer")
     except NumbaError:
         return 0

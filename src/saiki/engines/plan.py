@@ -17,13 +17,14 @@ from saiki.arrays import Array, Params
 from saiki.engines import memory
 from saiki.engines.chain import Link, Links, Read
 from saiki.engines.crew import crew
-from saiki.engines.kernels import ARGUMENTS, kernel_of, weigher
+from saiki.engines.kernels import ARGUMENTS, kernel_of, update_arguments, updater, weigher
 from saiki.engines.loops import backward_arguments, between, forward_arguments, own_arrays, runs_of, seen_names
 from saiki.engines.native import Argument, Table, address, program
 from saiki.engines.tape import Schedule
 from saiki.engines.tile import products, width_of
 from saiki.engines.walks import walks
 from saiki.losses import Loss
+from saiki.optimizers import NormLimit, Rule
 
 BLOCK_ROWS = 512
 """How many rows (steps by sequences) give their weight gradients at once: they still are in the cache."""
@@ -72,7 +73,9 @@ class Plan:
         values: for each slice its part of the loss.
     """
 
-    def __init__(self, chain: Links, size: Size, loss: Loss | None = None) -> None:
+    def __init__(
+        self, chain: Links, size: Size, loss: Loss | None = None, rules: tuple[Rule | NormLimit, ...] | None = None
+    ) -> None:
         self.chain, self.size, self.busy, self.lock, self._ragged = chain, size, False, Lock(), False
         self.columns = products(size.dtype)["columns"]
         self.slices = list(pairwise(size.B * k // size.n_slices for k in range(size.n_slices + 1)))
@@ -87,6 +90,8 @@ class Plan:
         self._programs: list[Array] = []
         self.reads = self._after_reading(len(chain))
         self._phases = self._make_phases(loss)
+        if rules is not None and self.learns:
+            self._make_update(rules)
         self.owner = self._arena if self._arena.base is None else self._arena.base
         self.nbytes = self._arena.nbytes
         self._references = sys.getrefcount(self.owner)
@@ -95,6 +100,16 @@ class Plan:
     def idle(self) -> bool:
         """Whether nobody looks at the memory any more."""
         return not self.busy and sys.getrefcount(self.owner) == self._references
+
+    @property
+    def rows(self) -> int:
+        """How many outputs there are."""
+        return self.size.B if self.reads else int(self.lengths.sum()) if self._ragged else self.size.B * self.size.T
+
+    @property
+    def value(self) -> Any:
+        """The loss of the last run."""
+        return self.values.sum() if self.size.n_slices > 1 else self.values[0, 0]
 
     def run(self, name: str) -> None:
         """Run "forward", "backward", "predict", "learn" or "hand out dX"."""
@@ -109,10 +124,15 @@ class Plan:
     @property
     def well(self) -> bool:
         """Whether nothing was found that is not as it must be."""
-        found = self.status.any()
+        found = self.status.any() if self.size.n_slices > 1 else self.status[0, 0]
         if found:
             self.status[...] = 0
         return not found
+
+    @property
+    def trains(self) -> bool:
+        """Whether the optimizer, too, is one that can be compiled."""
+        return "train" in self._phases
 
     def set(self, name: str, argument: str, word: int) -> None:
         """Set a whole number in all tables of one kind."""
@@ -415,6 +435,43 @@ class Plan:
         n, S = self.n_gradients, self.size.n_slices
         values = {"parts": self.gradients, "slot": self._slot("gradients"), "first": n * s // S, "last": n * (s + 1) // S}
         return self._call("add up", kernel_of("add_up", self.size.dtype), ARGUMENTS["add_up"], values)
+
+
+    def _make_update(self, rules: tuple[Rule | NormLimit, ...]) -> None:
+        """Make what updates the parameters by what one step has learnt."""
+        limits = [rule.limit for rule in rules[:1] if isinstance(rule, NormLimit)]
+        rest = tuple(rule for rule in rules[len(limits) :] if isinstance(rule, Rule))
+        kernel = updater(rest, self.size.dtype) if len(limits) + len(rest) == len(rules) else 0
+        if not kernel:
+            return
+        S, dtype = self.size.n_slices, self.size.dtype
+        self.n_memories, n_rates = sum(rule.memories for rule in rest), sum(len(rule.rates(0, 1)) for rule in rest)
+        self.total, self.after = np.empty(self.n_gradients, dtype), np.zeros((S, 1), dtype)
+        self.rates, self._factor = np.zeros((3, n_rates), dtype), np.ones(1, dtype)
+        self.old = np.zeros((self.n_memories, len(self.params)), np.int64)
+        self.new = np.zeros(1 + self.n_memories, np.int64)
+        norm: Calls = []
+        if limits:
+            values = {"total": self.total, "n": self.n_gradients, "limit": np.array(limits, dtype), "factor": self._factor}
+            norm = self._call("norm", kernel_of("norm", dtype), ARGUMENTS["norm"], values)
+            self._limit = values["limit"]
+        updates: list[Calls] = [[] for _ in range(S)]
+        for k, ((name, shape), place) in enumerate(zip(self.params, self.places, strict=True)):
+            n = math.prod(shape)
+            for s in range(S):
+                values = {
+                    "total": self.total, "factor": self._factor, "rates": self.rates[min(len(shape), 2)],
+                    "w_slot": self._slot(name), "new_w_slot": self.new[:1], "at": place.start, "first": n * s // S,
+                    "last": n * (s + 1) // S, "status": self.after[s],
+                }  # fmt: skip
+                for m in range(self.n_memories):
+                    values |= {f"m{m}_slot": self.old[m, k : k + 1], f"new_m{m}_slot": self.new[m + 1 : m + 2]}
+                updates[s] += self._call("update", kernel, update_arguments(rest), values)
+        if S == 1:
+            self._phases["update"] = self._phases_of([norm + updates[0]])
+        else:
+            self._phases["update"] = self._phases_of(*([[norm] + [[]] * (S - 1)] if norm else []), updates)
+        self._phases["train"] = self._phases["learn"] + self._phases["update"]
 
 
 SLICED = {"seen", "spare", "da", "dapart", "panels"}

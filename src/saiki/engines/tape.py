@@ -14,6 +14,7 @@ from saiki.cells import Cell
 from saiki.cells.cell import argument
 from saiki.engines.chain import Chain
 from saiki.losses import Loss
+from saiki.optimizers import Optimizer
 
 
 @final
@@ -163,6 +164,22 @@ class Walk(NamedTuple):
     keep: bool = True
 
 
+class Update(NamedTuple):
+    """What one update has changed.
+
+    Attributes:
+        loss: the mean loss before it.
+        params: the parameters after it.
+        optimizer_state: the optimizer's state after it.
+        finite: whether all parameters still are finite.
+    """
+
+    loss: Any
+    params: Params
+    optimizer_state: Any
+    finite: bool
+
+
 class Engine(Protocol):
     """The time loop and backpropagation through time, for any cell.
 
@@ -197,6 +214,22 @@ class Engine(Protocol):
             The outputs ``(B, T, K)``, or ``(B, K)`` after a readout, and the final states of each cell.
         """
 
+    def train(
+        self,
+        chain: Chain,
+        params: Params,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        loss: Loss,
+        lengths: npt.ArrayLike | None,
+        optimizer: Optimizer,
+        state: Any,
+    ) -> "Update | None":
+        """Update the parameters of a whole chain once.
+
+        None, as for ``predict``, asks for ``learn`` and the optimizer's own update.
+        """
+
     def learn(
         self,
         chain: Chain,
@@ -205,9 +238,8 @@ class Engine(Protocol):
         y: npt.ArrayLike,
         loss: Loss,
         lengths: npt.ArrayLike | None,
-        wants_dx: bool,
-    ) -> tuple[Any, Params, Array | None] | None:
-        """Return the mean loss of a whole chain from zero states, its gradients, and if wanted that of the input.
+    ) -> tuple[Any, Params, Array] | None:
+        """Return the mean loss of a whole chain from zero states, its gradients, and that of the input.
 
         None, as for ``predict``, asks for the layers one by one.
         """

@@ -8,10 +8,15 @@ from saiki.engines.vector_maths import inlined, vocabulary
 
 
 def translate(function: Any, dtype: Any) -> Any:
-    """Return a compiled function of the same code, in the vocabulary of one precision; its helpers come along."""
+    """Return a compiled function of the same code, in the vocabulary of one precision.
+
+    Its helpers come along; the floats that it holds take that precision, lest every number become one of float64.
+    """
     words = vocabulary(dtype)
 
     def compiled(value: Any) -> Any:
+        if isinstance(value, float):
+            return dtype(value)
         return translate(value, dtype) if _is_own(value) else words.get(value, value) if callable(value) else value
 
     used = {"__name__": build.__module__} | {name: compiled(value) for name, value in _used(function).items()}

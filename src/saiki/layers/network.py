@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from saiki.arrays import Array, Params
 from saiki.engines import get_engine
-from saiki.engines.chain import Link, Links, Read
-from saiki.errors import ArgumentError, SaikiError, ShapeError, choose
+from saiki.engines.chain import Chain, Link, Links, Read
+from saiki.engines.tape import Update
+from saiki.errors import ArgumentError, SaikiError, ShapeError
 from saiki.initializers import Parameter
 from saiki.layers.bidirectional import Bidirectional
 from saiki.layers.conv import Conv1D
@@ -21,7 +22,8 @@ from saiki.layers.layer import Context, Gradients, Layer, Linked, Result, final_
 from saiki.layers.norm import LayerNorm
 from saiki.layers.readout import Readout
 from saiki.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
-from saiki.losses import LOSSES, Loss, evaluate
+from saiki.losses import Loss, as_loss, evaluate
+from saiki.optimizers import Optimizer, apply_updates
 
 
 @final
@@ -143,16 +145,65 @@ class Network(Linked):
         Raises:
             ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
         """
-        if state is None and tbptt is None and sample_weight is None and self._chain is not None:
-            if rng is None or (isinstance(rng, np.random.Generator) and not self.has_dropout):
-                weighed_by = loss if isinstance(loss, Loss) else choose("loss", loss, LOSSES)
-                at_once = get_engine(engine).learn(self._chain, params, X, y, weighed_by, lengths, True)
-                if at_once is not None:
-                    value, dparams, dX = at_once
-                    return value, Gradients(dparams, dX, None)
+        chain = self._at_once(state, sample_weight, rng, tbptt)
+        at_once = chain and get_engine(engine).learn(chain, params, X, y, as_loss(loss), lengths)
+        if at_once:
+            value, dparams, dX = at_once
+            return value, Gradients(dparams, dX, None)
         Y, _, tape, lengths = self._checked_forward(params, X, state, lengths, engine, rng)
         value, dY = evaluate(loss, Y, y, lengths, sample_weight)
         return value, self._unchecked_backward(params, tape, dY, None, tbptt)
+
+    def update(
+        self,
+        params: Params,
+        optimizer: Optimizer,
+        optimizer_state: Any,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        loss: str | Loss = "cross_entropy",
+        lengths: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+        engine: str | None = None,
+        rng: np.random.Generator | None = None,
+        tbptt: int | None = None,
+    ) -> Update:
+        """Make one step of training: loss, gradients, and an update of the parameters, which come back as new arrays.
+
+        Args:
+            params: the parameters before the update.
+            optimizer: turns gradients into updates.
+            optimizer_state: what ``optimizer.init(params)`` made, or the update before returned.
+            X, y, loss, lengths, sample_weight, engine, rng, tbptt: as for ``loss_and_gradients``.
+
+        Returns:
+            The loss before the update, the parameters and the optimizer's state after it, and whether all are finite.
+
+        Raises:
+            ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
+
+        >>> from saiki.optimizers import adam
+        >>> net, optimizer = Network([SimpleRNN(2, 16), Dense(16, 1)]), adam(0.01)
+        >>> params = net.init(np.random.default_rng(0))
+        >>> update = net.update(params, optimizer, optimizer.init(params), np.ones((3, 5, 2)), np.zeros((3, 5)), "huber")
+        >>> bool(net.loss_and_gradients(update.params, np.ones((3, 5, 2)), np.zeros((3, 5)), "huber")[0] < update.loss)
+        True
+        """
+        chain = self._at_once(None, sample_weight, rng, tbptt)
+        if chain is not None:
+            at_once = get_engine(engine).train(chain, params, X, y, as_loss(loss), lengths, optimizer, optimizer_state)
+            if at_once is not None:
+                return at_once
+        value, grads = self.loss_and_gradients(params, X, y, loss, lengths, sample_weight, None, engine, rng, tbptt)
+        updates, optimizer_state = optimizer.update(grads.params, optimizer_state, params)
+        params = apply_updates(params, updates)
+        return Update(value, params, optimizer_state, all(np.isfinite(param).all() for param in params.values()))
+
+    def _at_once(self, state: Any, sample_weight: Any, rng: Any, tbptt: Any) -> Chain | None:
+        """Return what an engine may run at once, with these options; None if the layers are to run one by one."""
+        plain = state is None and sample_weight is None and tbptt is None
+        drops = rng is not None and (self.has_dropout or not isinstance(rng, np.random.Generator))
+        return self._chain if plain and not drops else None
 
     def links(self) -> Links | None:
         """Return the links of all layers, one after another; None if one of them is no link."""

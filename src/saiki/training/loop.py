@@ -11,7 +11,7 @@ from saiki.arrays import Array, Params
 from saiki.errors import ArgumentError, DivergenceError
 from saiki.layers import Network
 from saiki.losses import Loss
-from saiki.optimizers import Optimizer, apply_updates
+from saiki.optimizers import Optimizer
 
 
 @final
@@ -99,16 +99,14 @@ def train(
         if not isinstance(batch, Batch):
             raise ArgumentError(f"batches must hold saiki.training.Batch(X, y, ...); got {type(batch).__name__}.")
         with np.errstate(all="ignore"):  # what overflows shows in the loss, and is reported there
-            value, grads = network.loss_and_gradients(
-                params, batch.X, batch.y, loss, batch.lengths, batch.sample_weight, None, engine, rng, tbptt
-            )
-            if not math.isfinite(value):
-                raise DivergenceError(f"the loss became {value} at iteration {iteration}: training diverged. {remedy}")
-            updates, optimizer_state = optimizer.update(grads.params, optimizer_state, params)
-            before, params = params, apply_updates(params, updates)
-            for name, param in params.items():
-                if not np.isfinite(param).all():
-                    raise DivergenceError(
-                        f"{name} is no longer finite after iteration {iteration}: training diverged. {remedy}"
-                    )
+            update = network.update(
+                params, optimizer, optimizer_state,
+                batch.X, batch.y, loss, batch.lengths, batch.sample_weight, engine, rng, tbptt,
+            )  # fmt: skip
+        if not math.isfinite(update.loss):
+            raise DivergenceError(f"the loss became {update.loss} at iteration {iteration}: training diverged. {remedy}")
+        if not update.finite:
+            name = next(name for name, param in update.params.items() if not np.isfinite(param).all())
+            raise DivergenceError(f"{name} is no longer finite after iteration {iteration}: training diverged. {remedy}")
+        before, (value, params, optimizer_state, _) = params, update
         yield Step(iteration, float(value), before, params, optimizer_state, batch)
