@@ -29,7 +29,7 @@ SUM_TOLERANCE = 1e-3
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Loss:
     """A loss.
 

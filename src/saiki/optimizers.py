@@ -11,6 +11,7 @@ the loop that updates the parameters.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias, final
 
 import numpy as np
@@ -23,7 +24,7 @@ Schedule: TypeAlias = Callable[[int], float]
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rule:
     """The equation of a link, for one number of one parameter.
 
@@ -40,7 +41,7 @@ class Rule:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NormLimit:
     """The rule of the one link that looks at all gradients together; see ``clip_by_norm``."""
 
@@ -48,7 +49,7 @@ class NormLimit:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Optimizer:
     """A rule for changing parameters, or a link of one, as two pure functions.
 
@@ -63,6 +64,24 @@ class Optimizer:
     update: Callable[[Params, Any, Params], tuple[Params, Any]]
     rule: Rule | NormLimit | None = None
     links: "tuple[Optimizer, ...]" = ()
+
+    @cached_property
+    def rules(self) -> tuple[Rule | NormLimit, ...] | None:
+        """The rules of all links in turn, or None if there is a link without one."""
+        if not self.links:
+            return None if self.rule is None else (self.rule,)
+        parts = [link.rules for link in self.links]
+        return None if None in parts else tuple(rule for part in parts if part for rule in part)
+
+    def apart(self, state: Any) -> list[Any]:
+        """Return the states of all links in turn."""
+        if not self.links:
+            return [state]
+        return [one for link, part in zip(self.links, state, strict=True) for one in link.apart(part)]
+
+    def together(self, states: Iterator[Any]) -> Any:
+        """Return the state of which ``apart`` gave the parts."""
+        return tuple(link.together(states) for link in self.links) if self.links else next(states)
 
 
 def chain(*links: Optimizer) -> Optimizer:
@@ -83,26 +102,6 @@ def chain(*links: Optimizer) -> Optimizer:
         return grads, tuple(states)
 
     return Optimizer(lambda params: tuple(link.init(params) for link in links), update, None, links)
-
-
-def rules_of(optimizer: Optimizer) -> tuple[Rule | NormLimit, ...] | None:
-    """Return the rules of all links in turn, or None if there is a link without one."""
-    if not optimizer.links:
-        return None if optimizer.rule is None else (optimizer.rule,)
-    parts = [rules_of(link) for link in optimizer.links]
-    return None if None in parts else tuple(rule for part in parts if part for rule in part)
-
-
-def states_of(optimizer: Optimizer, state: Any) -> list[Any]:
-    """Return the states of all links in turn."""
-    if not optimizer.links:
-        return [state]
-    return [one for link, part in zip(optimizer.links, state, strict=True) for one in states_of(link, part)]
-
-
-def state_from(optimizer: Optimizer, states: Iterator[Any]) -> Any:
-    """Return the state of which ``states_of`` gave the parts."""
-    return tuple(state_from(link, states) for link in optimizer.links) if optimizer.links else next(states)
 
 
 def apply_updates(params: Params, updates: Params) -> Params:

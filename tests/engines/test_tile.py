@@ -21,15 +21,17 @@ def test_products_of_any_size_and_layout(
     words = tile.products.__wrapped__(dtype)
     product, pack, columns = (words[name] for name in ("product", "pack", "columns"))
     tolerance = 200 * np.finfo(dtype).eps  # sums of up to 40 products of size 1 to 10
-    for M, K, N in [(1, 1, 1), (7, 3, 33), (16, 32, 128), (9, 0, 5), (0, 3, 4), (13, 40, 100), (8, 8, 32), (9, 40, 2)]:
+    for M, K, N in [(1, 1, 1), (7, 3, 33), (16, 32, 128), (9, 0, 5), (0, 3, 4), (13, 40, 100), (8, 8, 32), (9, 40, 2), (9, 5, 1), (7, 3, 16), (3, 2, 7)]:
         A, B, C = (rng.standard_normal(shape).astype(dtype) for shape in ((M, K), (K, N), (M, N)))
         width = words["width_of"](N)
-        panels, spare = np.empty((-(-N // width), K, width), dtype), np.empty((8, columns), dtype)
+        panels, spare = np.empty((-(-N // width), K, width), dtype), np.empty(8 * columns, dtype)
         pack(B, panels)
         for left in (A, np.asfortranarray(A)):
             around = np.full((M, N + 3), 7, dtype)
-            around[:, 1 : N + 1] = C
-            product(left, panels, around[:, 1 : N + 1], spare)
-            np.testing.assert_allclose(around[:, 1 : N + 1], C + A @ B, atol=tolerance)
+            for start in (np.empty(0, dtype), C[0] if M else np.zeros(N, dtype)):
+                around[:, 1 : N + 1] = C
+                product(left, panels, start, around[:, 1 : N + 1], spare)
+                expected = A @ B + (start if len(start) else C)
+                np.testing.assert_allclose(around[:, 1 : N + 1], expected, atol=tolerance)
             assert (around[:, 0] == 7).all()
             assert (around[:, N + 1 :] == 7).all()

@@ -22,4 +22,10 @@ def get_engine(name: str | None) -> Engine:
     Raises:
         ArgumentError: no such engine. Nothing falls back silently.
     """
-    return choose("engine", DEFAULT if name is None else name, ENGINES)()
+    engine = _loaded.get(name)
+    if engine is None:
+        engine = _loaded[name] = choose("engine", DEFAULT if name is None else name, ENGINES)()
+    return engine
+
+
+_loaded: dict[str | None, Engine] = {}

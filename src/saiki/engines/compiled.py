@@ -9,7 +9,7 @@ sets a few addresses and runs.
 from collections import OrderedDict
 from functools import cache
 from threading import Lock
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -20,13 +20,15 @@ from saiki.engines.crew import threads
 from saiki.engines.loops import overwritten
 from saiki.engines.blas import single_threaded
 from saiki.engines.native import address
-from saiki.engines.plan import SLOTS, Plan, Size
+from saiki.engines.plan import Plan, Size, Slot
 from saiki.engines.tape import Schedule, Tape, Update, Walk
 from saiki.errors import DtypeError
 from saiki.losses import Loss
-from saiki.optimizers import NormLimit, Optimizer, Rule, rules_of, state_from, states_of
+from saiki.optimizers import NormLimit, Optimizer, Rule
 
 running = single_threaded
+
+Rules: TypeAlias = tuple[Rule | NormLimit, ...]
 
 PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -46,7 +48,7 @@ def _lease(
     keep: bool,
     masked: bool,
     loss: Loss | None = None,
-    rules: tuple[Rule | NormLimit, ...] | None = None,
+    rules: Rules | None = None,
 ) -> Plan:
     """Return a plan that nobody uses, made now if there is none; it is ``busy`` until its user says otherwise."""
     B, T, _ = X.shape
@@ -141,7 +143,7 @@ def backward(
         for name, d in zip(cell.states, dstates, strict=True):
             own[f"d_{name}"][...] = schedule.sort(d)
         gradients = np.empty(plan.n_gradients, own["x"].dtype)
-        plan.slots[SLOTS.index("gradients")] = address(gradients)
+        plan.slots[Slot.GRADIENTS] = address(gradients)
         held = plan.point(params, dH.dtype)
         for argument, word in (("fresh", 0), ("window", tbptt or 0), ("wants_dx", 1)):
             plan.set("first walk back", argument, word)
@@ -159,8 +161,8 @@ def predict(chain: Chain, params: Params, X: Any, lengths: Any) -> tuple[Array, 
         return None
     plan, held = ready
     try:
-        Y = np.empty((plan.size.B, len(plan.outputs()), plan.outputs().shape[2]), X.dtype)
-        plan.slots[SLOTS.index("Y")] = address(Y)
+        Y = np.empty((plan.size.B, len(plan.outputs), plan.outputs.shape[2]), X.dtype)
+        plan.slots[Slot.Y] = address(Y)
         plan.run("predict")
         if not plan.well:  # the layers' own checks say what was wrong
             return None
@@ -174,33 +176,31 @@ def train(
     chain: Chain, params: Params, X: Any, y: Any, loss: Loss, lengths: Any, optimizer: Optimizer, state: Any
 ) -> Update | None:
     """Run a chain forwards, backwards, and update its parameters. See ``saiki.engines.tape.Engine``."""
-    rules = rules_of(optimizer)
+    rules = optimizer.rules
     ready = None if rules is None else _ready(chain, params, X, lengths, loss, rules)
     if ready is None:
         return None
     plan, held = ready
     try:
-        states = states_of(optimizer, state)
+        states = optimizer.apart(state)
         if not plan.trains or not _set_targets(plan, y, loss, held) or not _set_memories(plan, rules, states, held):
             return None
         new = [np.empty(plan.n_gradients, X.dtype) for _ in plan.new]
         for k, array in enumerate(new):
             plan.new[k] = address(array)
-        plan.slots[SLOTS.index("gradients")] = address(plan.total)
+        plan.slots[Slot.GRADIENTS] = address(plan.total)
         plan.set("first walk back", "wants_dx", 0)
         plan.run("train")
         if not plan.well:
             return None
-        after, memories = plan.split(new[0]), iter(new[1:])
+        after, memories = plan.adopt(new[0]), iter(new[1:])
         states = [
             (tuple(plan.split(next(memories)) for _ in range(rule.memories)), one[1] + 1)
             if isinstance(rule, Rule)
             else one
             for rule, one in zip(rules, states, strict=True)
         ]
-        finite = not plan.after.any()
-        plan.after[...] = 0
-        return Update(plan.value, after, state_from(optimizer, iter(states)), finite)
+        return Update(plan.value, after, optimizer.together(iter(states)), plan.still_well)
     finally:
         del held
         plan.busy = False
@@ -218,7 +218,7 @@ def learn(
         if not plan.learns or not _set_targets(plan, y, loss, held):
             return None
         gradients, dX = np.empty(plan.n_gradients, X.dtype), np.empty(X.shape, X.dtype)
-        plan.slots[SLOTS.index("gradients")], plan.slots[SLOTS.index("dX")] = address(gradients), address(dX)
+        plan.slots[Slot.GRADIENTS], plan.slots[Slot.DX] = address(gradients), address(dX)
         plan.set("first walk back", "wants_dx", 1)
         plan.run("learn")
         if not plan.well:
@@ -232,40 +232,37 @@ def learn(
 
 def _set_targets(plan: Plan, y: Any, loss: Loss, held: list[Array]) -> bool:
     """Point at the targets, and say how much each counts; False if they are not the plain case."""
-    B, T, K = plan.size.B, len(plan.outputs()), plan.outputs().shape[2]
+    T, B, K = plan.outputs.shape
     rows = (B,) if plan.reads else (B, T)
-    shapes = [rows] if loss.of_classes else [(*rows, K), rows] if K == 1 else [(*rows, K)]
-    targets = np.asarray(y)
-    count = plan.rows
-    if targets.shape not in shapes or targets.dtype.kind not in "biuf" or not count:
+    targets, count = np.asarray(y), plan.rows
+    fits = targets.shape == rows if loss.of_classes or targets.ndim == len(rows) else targets.shape == (*rows, K)
+    if not fits or (targets.ndim == len(rows) and not loss.of_classes and K > 1) or targets.dtype.kind not in "biuf" or not count:
         return False
     held.append(np.ascontiguousarray(targets, plan.size.dtype))
-    plan.slots[SLOTS.index("targets")] = address(held[-1])
+    plan.slots[Slot.TARGETS] = address(held[-1])
     plan.scale[0] = 1 / (count if loss.of_classes else count * K)
     return True
 
 
-def _set_memories(
-    plan: Plan, rules: tuple[Rule | NormLimit, ...], states: list[Any], held: list[Array]
-) -> bool:
+def _set_memories(plan: Plan, rules: Rules, states: list[Any], held: list[Array]) -> bool:
     """Point at what the optimizer remembers, and set its rates; False if it is not the plain case."""
-    m = at = 0
+    memories: list[Params] = []
+    rates: tuple[list[float], list[float]] = [], []
     for rule, state in zip(rules, states, strict=True):
-        if isinstance(rule, NormLimit):
-            continue
-        memories, count = state
-        for memory in memories:
-            for k, (name, shape) in enumerate(plan.params):
-                array = memory[name]
-                if array.shape != shape or array.dtype != plan.size.dtype:
-                    return False
-                held.append(np.ascontiguousarray(array))
-                plan.old[m, k] = address(held[-1])
-            m += 1
-        for ndim in (1, 2):
-            rates = rule.rates(count, ndim)
-            plan.rates[ndim, at : at + len(rates)] = rates
-        at += len(rates)
+        if isinstance(rule, Rule):
+            memories += state[0]
+            for ndim, of in enumerate(rates, start=1):
+                of += rule.rates(state[1], ndim)
+    for m, memory in enumerate(memories):
+        for k, (name, shape) in enumerate(plan.params):
+            array = memory[name]
+            if array.shape != shape or array.dtype != plan.size.dtype:
+                return False
+            held.append(np.ascontiguousarray(array))
+            plan.old[m, k] = address(held[-1])
+    for ndim, of in enumerate(rates):
+        for k, rate in enumerate(of):
+            plan.rates[ndim, k] = rate
     return True
 
 
@@ -275,7 +272,7 @@ def _ready(
     X: Any,
     lengths: Any,
     loss: Loss | None = None,
-    rules: tuple[Rule | NormLimit, ...] | None = None,
+    rules: Rules | None = None,
 ) -> tuple[Plan, list[Array]] | None:
     """Return a plan that points at the caller's arrays, and those; None if they are not the plain case."""
     link: Any = chain.links[0]
@@ -294,5 +291,5 @@ def _ready(
         return None
     plan.follow(lengths)
     held.append(np.ascontiguousarray(X))
-    plan.slots[SLOTS.index("X")] = address(held[-1])
+    plan.slots[Slot.X] = address(held[-1])
     return plan, held

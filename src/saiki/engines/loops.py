@@ -108,7 +108,7 @@ def forward_arguments(cell: Cell) -> dict[str, Argument]:
     weights = {"wx": PANELS} | {f"wh_{r}": PANELS for r in range(len(runs_of(cell)))}
     rows = {"alive": WHOLES, "lo": COUNT, "hi": COUNT, "masked": COUNT, "mask": MATRIX, "x": STEPS}
     biases = {"bias": ROW, "apart_bias": ROW, "fresh": COUNT}
-    return rows | biases | weights | on_tape(cell) | {"seen": MATRIX, "spare": MATRIX}
+    return rows | biases | weights | on_tape(cell) | {"seen": MATRIX, "spare": ROW}
 
 
 def forward_source(cell: Cell) -> str:
@@ -116,7 +116,7 @@ def forward_source(cell: Cell) -> str:
     out = [f"def forward_walk({', '.join(forward_arguments(cell))}):"]
     out += [
         "    kept, B, G, H = gates.shape",
-        "    A = apart.shape[2]",
+        "    A, nothing = apart.shape[2], bias[:0]",
         "    flat, flat_apart = gates.reshape(kept, B, G * H), apart.reshape(kept, B, A * H)",
         "    if fresh:",
         *(f"        {line}" for s in cell.states for line in fill(f"s_{s}[0, lo + i, j]", "hi - lo", "H", "zero")),
@@ -125,9 +125,8 @@ def forward_source(cell: Cell) -> str:
         "        n = min(alive[t], hi) - lo",
         "        if n <= 0:",
         "            break",
-        *(f"        {line}" for line in fill("flat[at, lo + i, j]", "n", "G * H", "bias[j]")),
         *(f"        {line}" for line in fill("flat_apart[at, lo + i, j]", "n", "A * H", "apart_bias[j]") if cell.apart),
-        "        product(x[t, lo : lo + n], wx, flat[at, lo : lo + n], spare)",
+        "        product(x[t, lo : lo + n], wx, bias, flat[at, lo : lo + n], spare)",
     ]
     for number, stage in enumerate(cell.stages):
         out += [f"        {line}" for line in seen_lines(stage)]
@@ -135,7 +134,7 @@ def forward_source(cell: Cell) -> str:
             if run.stage == number:
                 into = "flat_apart" if run.apart else "flat"
                 block = f"{run.target} * H : {run.target + run.width} * H"
-                out.append(f"        product(look_at, wh_{r}, {into}[at, lo : lo + n, {block}], spare)")
+                out.append(f"        product(look_at, wh_{r}, nothing, {into}[at, lo : lo + n, {block}], spare)")
         names = stage.takes
         out.append("        for i in range(lo, lo + n):")
         out += [f"            {line}" for line in rows(cell, (*names, *stage.returns))]
@@ -166,7 +165,7 @@ def backward_arguments(cell: Cell) -> dict[str, Argument]:
     errors = {"dh_loss": STEPS, "fresh": COUNT} | {f"d_{s}": MATRIX for s in cell.states} | {"wants_dx": COUNT, "dx": STEPS}
     block = {"da": MATRIX, "dapart": MATRIX, "block_x": MATRIX} | {f"block_{s}": MATRIX for s in seen_names(cell)}
     handed = {f"between_{n}": MATRIX for n in between(cell)}
-    spare = {"panels": ROW, "spare": MATRIX}
+    spare = {"panels": ROW, "spare": ROW}
     return rows | weights | on_tape(cell) | errors | gradient_arguments(cell) | block | handed | spare
 
 
@@ -195,7 +194,7 @@ def backward_source(cell: Cell) -> str:
     out = [
         f"def backward_walk({', '.join(backward_arguments(cell))}):",
         "    T, B, G, H = gates.shape",
-        "    A, F, most = apart.shape[2], x.shape[2], da.shape[0]",
+        "    A, F, most, nothing = apart.shape[2], x.shape[2], da.shape[0], dbias[:0]",
         *(f"    {line}" for name, kind in gradient_arguments(cell).items() for line in clear(name, kind)),
         "    if fresh:",
         *(f"        {line}" for s in cell.states for line in fill(f"d_{s}[lo + i, j]", "hi - lo", "H", "zero")),
@@ -223,18 +222,18 @@ def backward_source(cell: Cell) -> str:
             out += [
                 "        if masked:",
                 *(f"            {line}" for line in fill("between_seen[i, j]", "n", "H", "zero")),
-                f"            product({source}, wh_back_{r}, between_seen[:n], spare)",
+                f"            product({source}, wh_back_{r}, nothing, between_seen[:n], spare)",
                 "            for i in range(n):",
                 "                for j in range(H):",
                 f"                    {target.split('[')[0]}[{'i' if run.sees == 'v' else 'lo + i'}, j] +="
                 " between_seen[i, j] * mask[lo + i, j]",
                 "        else:",
-                f"            product({source}, wh_back_{r}, {target}, spare)",
+                f"            product({source}, wh_back_{r}, nothing, {target}, spare)",
             ]
     out += [
         "        if wants_dx:",
         *(f"            {line}" for line in fill("dx[t, lo + i, j]", "n", "F", "zero")),
-        "            product(da[first:last], wx_back, dx[t, lo : lo + n], spare)",
+        "            product(da[first:last], wx_back, nothing, dx[t, lo : lo + n], spare)",
         *(f"        {line}" for line in fill("block_x[first + i, j]", "n", "F", "x[t, lo + i, j]")),
     ]
     for name in seen_names(cell):
@@ -313,7 +312,7 @@ def flush_lines(cell: Cell) -> list[str]:
             f"pack({source}, packed)",
         ]
 
-    lines = [*pack_lines("da[:held]", "G * H"), "product(block_x[:held].T, packed, dwx, spare)"]
+    lines = [*pack_lines("da[:held]", "G * H"), "product(block_x[:held].T, packed, nothing, dwx, spare)"]
     lines += ["for r in range(held):", "    for j in range(G * H):", "        dbias[j] += da[r, j]"]
     if cell.apart:
         lines += ["for r in range(held):", "    for j in range(A * H):", "        dapart_bias[j] += dapart[r, j]"]
@@ -323,5 +322,5 @@ def flush_lines(cell: Cell) -> list[str]:
             source = f"{'dapart' if run.apart else 'da'}[:held, {block}]"
             lines += pack_lines(source, f"{run.width} * H")
         columns = f"{run.source} * H : {run.source + run.width} * H"
-        lines.append(f"product(block_{run.sees}[:held].T, packed, dwh[:, {columns}], spare)")
+        lines.append(f"product(block_{run.sees}[:held].T, packed, nothing, dwh[:, {columns}], spare)")
     return [*lines, "held = 0"]

@@ -19,7 +19,7 @@ from saiki.engines.chain import Link, Links, Read
 from saiki.engines.crew import crew
 from saiki.engines.kernels import ARGUMENTS, kernel_of, update_arguments, updater, weigher
 from saiki.engines.loops import backward_arguments, between, forward_arguments, own_arrays, runs_of, seen_names
-from saiki.engines.native import Argument, Table, address, program
+from saiki.engines.native import Argument, Table, address, program, run_at
 from saiki.engines.tape import Schedule
 from saiki.engines.tile import products, width_of
 from saiki.engines.walks import walks
@@ -55,8 +55,10 @@ class Size(NamedTuple):
 
 
 Calls = list[tuple[int, Table]]
-SLOTS = ("X", "targets", "Y", "gradients", "dX")
-"""What the first slots point at; those of the parameters follow."""
+class Slot:
+    """What the slots point at: the caller's arrays, and from ``PARAMS`` on the parameters."""
+
+    X, TARGETS, Y, GRADIENTS, DX, PARAMS = range(6)
 
 
 @final
@@ -65,9 +67,10 @@ class Plan:
 
     Attributes:
         arrays: for each link its arrays by name, as the walks call them, time before sequences.
-        slots: the addresses of the caller's arrays, to be set before a run, in the order of ``SLOTS`` and ``params``.
+        slots: the addresses of the caller's arrays, to be set before a run, see ``Slot``.
         params: the caller's name and the shape of each parameter.
         places: where the gradient of each begins among all gradients, and ends.
+        outputs: what the last link gives, ``(T, B, K)`` in the order of walking.
         order, lengths, alive: the schedule, to be set before a run where it is not that all steps exist.
         status: for each slice NaN after a run in which something was not finite or not as it must be.
         values: for each slice its part of the loss.
@@ -82,13 +85,21 @@ class Plan:
         self.params: list[tuple[str, tuple[int, ...]]] = []
         self.places: list[slice] = []
         self._lay_out()
-        self.slots = np.zeros(len(SLOTS) + len(self.params), np.int64)
+        self.slots = np.zeros(Slot.PARAMS + len(self.params), np.int64)
+        self._known: list[Any] = [None] * len(self.params)  # the parameters that the slots point at
+        self._offsets = np.array([place.start for place in self.places], np.int64) * np.dtype(size.dtype).itemsize
         self.order, self.lengths = np.arange(size.B), np.full(size.B, size.T)
         self.alive = np.full(size.T, size.B)
         self._once = {"lengths": np.ones(size.B, np.int64), "alive": np.full(1, size.B)}
+        self.outputs = self._input(len(chain))
         self._tables: dict[str, list[Table]] = {}
         self._programs: list[Array] = []
         self.reads = self._after_reading(len(chain))
+        self._ends = [  # the states of each cell, and whether it comes after the readout
+            ([self.arrays[k][f"s_{name}"] for name in link.cell.states], self._after_reading(k))
+            for k, link in enumerate(chain)
+            if isinstance(link, Link)
+        ]
         self._phases = self._make_phases(loss)
         if rules is not None and self.learns:
             self._make_update(rules)
@@ -113,8 +124,11 @@ class Plan:
 
     def run(self, name: str) -> None:
         """Run "forward", "backward", "predict", "learn" or "hand out dX"."""
-        for programs in self._phases[name]:
-            crew().run(programs)
+        if self.size.n_slices == 1:
+            run_at(*self._phases[name][0])
+        else:
+            for programs in self._phases[name]:
+                crew().run(programs)
 
     @property
     def learns(self) -> bool:
@@ -124,9 +138,17 @@ class Plan:
     @property
     def well(self) -> bool:
         """Whether nothing was found that is not as it must be."""
-        found = self.status.any() if self.size.n_slices > 1 else self.status[0, 0]
+        return self._is_clear(self.status)
+
+    @property
+    def still_well(self) -> bool:
+        """Whether no parameter stopped being finite by the update."""
+        return self._is_clear(self.after)
+
+    def _is_clear(self, status: Array) -> bool:
+        found = status.any() if self.size.n_slices > 1 else status[0, 0]
         if found:
-            self.status[...] = 0
+            status[...] = 0
         return not found
 
     @property
@@ -156,28 +178,35 @@ class Plan:
             The arrays pointed at, which must live until the run is over; None if one is not as it must be.
         """
         held = []
-        for place, (name, shape) in enumerate(self.params, start=len(SLOTS)):
+        for k, (name, shape) in enumerate(self.params):
             param = params.get(name)
-            if type(param) is not np.ndarray or param.shape != shape or param.dtype != dtype:
-                return None
-            held.append(param if param.flags.c_contiguous else np.ascontiguousarray(param))
-            self.slots[place] = address(held[-1])
+            if param is not self._known[k]:
+                if type(param) is not np.ndarray or param.shape != shape or param.dtype != dtype:
+                    return None
+                self._known[k] = param if param.flags.c_contiguous else np.ascontiguousarray(param)
+                self.slots[Slot.PARAMS + k] = address(self._known[k])
+            held.append(self._known[k])
         return held
+
+    def adopt(self, flat: Array) -> Params:
+        """Return parameters that lie one after another, and point at them: they are the next ones to be run with."""
+        params = self.split(flat)
+        self._known = list(params.values())
+        self.slots[Slot.PARAMS:] = self._offsets + address(flat)
+        return params
 
     def final_states(self) -> list[tuple[Array, ...]]:
         """Return, for each link with a cell, its states after the last step of each sequence."""
         finals = []
-        for k, link in enumerate(self.chain):
-            if isinstance(link, Link):
-                states = [self.arrays[k][f"s_{name}"] for name in link.cell.states]
-                if self._after_reading(k) or not self._ragged:
-                    T = 1 if self._after_reading(k) else self.size.T
-                    finals.append(tuple(state[T % len(state)].copy() for state in states))
-                else:
-                    final = [np.empty(state.shape[1:], state.dtype) for state in states]
-                    for end, state in zip(final, states, strict=True):
-                        end[self.order] = state[self.lengths % len(state), np.arange(self.size.B)]
-                    finals.append(tuple(final))
+        for states, once in self._ends:
+            if once or not self._ragged:
+                T = 1 if once else self.size.T
+                finals.append(tuple(state[T % len(state)].copy() for state in states))
+            else:
+                final = tuple(np.empty(state.shape[1:], state.dtype) for state in states)
+                for end, state in zip(final, states, strict=True):
+                    end[self.order] = state[self.lengths % len(state), np.arange(self.size.B)]
+                finals.append(final)
         return finals
 
     def split(self, gradients: Array) -> dict[str, Array]:
@@ -246,7 +275,7 @@ class Plan:
         runs = runs_of(cell)
         shapes: dict[str, tuple[int, ...]] = {
             "gates": (steps, B, G, H), "apart": (steps, B, A, H), "bias": (G * H,), "apart_bias": (A * H,),
-            "mask": (B, H) if masked else (0, H), "wx": panels(F, G * H), "spare": (S, 8, self.columns),
+            "mask": (B, H) if masked else (0, H), "wx": panels(F, G * H), "spare": (S, 8 * self.columns),
             "seen": (S, rows if masked else 0, H),
         }  # fmt: skip
         shapes |= {f"wh_{r}": panels(H, run.width * H) for r, run in enumerate(runs)}
@@ -268,10 +297,6 @@ class Plan:
         before = self.arrays[k - 1]
         return self.arrays[0]["x"] if k == 0 else before["y"] if "y" in before else before["s_h"][1:]
 
-    def outputs(self) -> Array:
-        """Return what the last link gives, ``(T, B, K)`` in the order of walking."""
-        return self._input(len(self.chain))
-
     def _after_reading(self, k: int) -> bool:
         return any(isinstance(link, Read) for link in self.chain[:k])
 
@@ -282,7 +307,7 @@ class Plan:
         n = range(self.size.n_slices)
         fetch = [self._fetch(s, back=False) for s in n]
         walk = [self._walk(s) for s in n]
-        load, unload = [self._load(s) for s in n], [self._unload(s, "Y", self.outputs(), len(self.chain)) for s in n]
+        load, unload = [self._load(s) for s in n], [self._unload(s, Slot.Y, self.outputs, len(self.chain)) for s in n]
         phases = {
             "forward": self._phases_of(fetch, walk),
             "predict": self._phases_of(fetch, [load[s] + walk[s] + unload[s] for s in n]),
@@ -293,9 +318,10 @@ class Plan:
             phases["backward"] = self._phases_of(fetch_back, walk_back, add_up)
         if loss is not None and weigher(loss, self.size.dtype):
             weigh = [self._weigh(s, loss) for s in n]
-            hand_out = [self._unload(s, "dX", self.arrays[0]["dx"], 0) for s in n]
+            hand_out = [self._unload(s, Slot.DX, self.arrays[0]["dx"], 0) for s in n]
             steps = [load[s] + walk[s] + weigh[s] + walk_back[s] for s in n]
-            phases["learn"] = self._phases_of([fetch[s] + fetch_back[s] for s in n], steps, add_up)
+            self._learning = [fetch[s] + fetch_back[s] for s in n], steps, add_up
+            phases["learn"] = self._phases_of(*self._learning)
             phases["hand out dX"] = self._phases_of(hand_out)
         return phases
 
@@ -308,7 +334,7 @@ class Plan:
             programs = [program(calls) for calls in phase]
             self._programs += programs  # they must stay where they are
             words = [word for one in programs for word in (one.ctypes.data, len(one))]
-            result.append(np.array(words, np.int64))
+            result.append(words if len(words) == 2 else np.array(words, np.int64))
         return result
 
     def _call(self, kind: str, kernel: int, arguments: Mapping[str, Argument], values: Mapping[str, Any]) -> Calls:
@@ -317,9 +343,11 @@ class Plan:
         self._tables.setdefault(kind, []).append(table)
         return [(kernel, table)]
 
-    def _slot(self, name: str) -> Array:
-        names = [*SLOTS, *(name for name, _ in self.params)]
-        return self.slots[names.index(name) :][:1]
+    def _slot(self, slot: int | str) -> Array:
+        """Return a slot by its number, or by the name of the parameter."""
+        if isinstance(slot, str):
+            slot = Slot.PARAMS + [name for name, _ in self.params].index(slot)
+        return self.slots[slot : slot + 1]
 
     def _rows(self, s: int, k: int) -> dict[str, Any]:
         """Return the rows of a slice, and which of them exist when link ``k`` walks."""
@@ -416,24 +444,24 @@ class Plan:
 
     def _load(self, s: int) -> Calls:
         values = self._rows(s, 0) | {
-            "slot": self._slot("X"), "reverse": 0, "x": self.arrays[0]["x"], "status": self.status[s]
+            "slot": self._slot(Slot.X), "reverse": 0, "x": self.arrays[0]["x"], "status": self.status[s]
         }
         return self._call("load", kernel_of("load", self.size.dtype), ARGUMENTS["load"], values)
 
-    def _unload(self, s: int, slot: str, y: Array, k: int) -> Calls:
+    def _unload(self, s: int, slot: int, y: Array, k: int) -> Calls:
         values = self._rows(s, k) | {"slot": self._slot(slot), "reverse": 0, "y": y}
         return self._call("unload", kernel_of("unload", self.size.dtype), ARGUMENTS["unload"], values)
 
     def _weigh(self, s: int, loss: Loss) -> Calls:
         values = self._rows(s, len(self.chain)) | {
-            "slot": self._slot("targets"), "y": self.outputs(), "scale": self.scale, "dy": self.arrays[-1]["dout"],
+            "slot": self._slot(Slot.TARGETS), "y": self.outputs, "scale": self.scale, "dy": self.arrays[-1]["dout"],
             "value": self.values[s], "status": self.status[s],
         }  # fmt: skip
         return self._call("weigh", weigher(loss, self.size.dtype), ARGUMENTS["weigh"], values)
 
     def _add_up(self, s: int) -> Calls:
         n, S = self.n_gradients, self.size.n_slices
-        values = {"parts": self.gradients, "slot": self._slot("gradients"), "first": n * s // S, "last": n * (s + 1) // S}
+        values = {"parts": self.gradients, "slot": self._slot(Slot.GRADIENTS), "first": n * s // S, "last": n * (s + 1) // S}
         return self._call("add up", kernel_of("add_up", self.size.dtype), ARGUMENTS["add_up"], values)
 
 
@@ -447,7 +475,7 @@ class Plan:
         S, dtype = self.size.n_slices, self.size.dtype
         self.n_memories, n_rates = sum(rule.memories for rule in rest), sum(len(rule.rates(0, 1)) for rule in rest)
         self.total, self.after = np.empty(self.n_gradients, dtype), np.zeros((S, 1), dtype)
-        self.rates, self._factor = np.zeros((3, n_rates), dtype), np.ones(1, dtype)
+        self.rates, self._factor = np.zeros((2, n_rates), dtype), np.ones(1, dtype)
         self.old = np.zeros((self.n_memories, len(self.params)), np.int64)
         self.new = np.zeros(1 + self.n_memories, np.int64)
         norm: Calls = []
@@ -460,18 +488,15 @@ class Plan:
             n = math.prod(shape)
             for s in range(S):
                 values = {
-                    "total": self.total, "factor": self._factor, "rates": self.rates[min(len(shape), 2)],
+                    "total": self.total, "factor": self._factor, "rates": self.rates[min(len(shape), 2) - 1],
                     "w_slot": self._slot(name), "new_w_slot": self.new[:1], "at": place.start, "first": n * s // S,
                     "last": n * (s + 1) // S, "status": self.after[s],
                 }  # fmt: skip
                 for m in range(self.n_memories):
                     values |= {f"m{m}_slot": self.old[m, k : k + 1], f"new_m{m}_slot": self.new[m + 1 : m + 2]}
                 updates[s] += self._call("update", kernel, update_arguments(rest), values)
-        if S == 1:
-            self._phases["update"] = self._phases_of([norm + updates[0]])
-        else:
-            self._phases["update"] = self._phases_of(*([[norm] + [[]] * (S - 1)] if norm else []), updates)
-        self._phases["train"] = self._phases["learn"] + self._phases["update"]
+        norms = [[norm] + [[]] * (S - 1)] if norm else []
+        self._phases["train"] = self._phases_of(*self._learning, *norms, updates)
 
 
 SLICED = {"seen", "spare", "da", "dapart", "panels"}

@@ -194,9 +194,10 @@ class Network(Linked):
             at_once = get_engine(engine).train(chain, params, X, y, as_loss(loss), lengths, optimizer, optimizer_state)
             if at_once is not None:
                 return at_once
-        value, grads = self.loss_and_gradients(params, X, y, loss, lengths, sample_weight, None, engine, rng, tbptt)
-        updates, optimizer_state = optimizer.update(grads.params, optimizer_state, params)
-        params = apply_updates(params, updates)
+        with np.errstate(all="ignore"):  # what overflows shows in what is returned
+            value, grads = self.loss_and_gradients(params, X, y, loss, lengths, sample_weight, None, engine, rng, tbptt)
+            updates, optimizer_state = optimizer.update(grads.params, optimizer_state, params)
+            params = apply_updates(params, updates)
         return Update(value, params, optimizer_state, all(np.isfinite(param).all() for param in params.values()))
 
     def _at_once(self, state: Any, sample_weight: Any, rng: Any, tbptt: Any) -> Chain | None:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 
@@ -25,9 +25,7 @@ class Batch:
     sample_weight: Array | None = None
 
 
-@final
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One update has been made.
 
     Attributes:
@@ -98,11 +96,10 @@ def train(
     for iteration, batch in enumerate(batches, start=1):
         if not isinstance(batch, Batch):
             raise ArgumentError(f"batches must hold saiki.training.Batch(X, y, ...); got {type(batch).__name__}.")
-        with np.errstate(all="ignore"):  # what overflows shows in the loss, and is reported there
-            update = network.update(
-                params, optimizer, optimizer_state,
-                batch.X, batch.y, loss, batch.lengths, batch.sample_weight, engine, rng, tbptt,
-            )  # fmt: skip
+        update = network.update(
+            params, optimizer, optimizer_state,
+            batch.X, batch.y, loss, batch.lengths, batch.sample_weight, engine, rng, tbptt,
+        )  # fmt: skip
         if not math.isfinite(update.loss):
             raise DivergenceError(f"the loss became {update.loss} at iteration {iteration}: training diverged. {remedy}")
         if not update.finite:
