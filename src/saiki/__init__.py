@@ -2,6 +2,7 @@
 
 from saiki import cells, initializers, losses, optimizers, training
 from saiki.cells import Cell
+from saiki.engines.threads import limit_threads
 from saiki.errors import ArgumentError, DivergenceError, DtypeError, GradientError, SaikiError, ShapeError
 from saiki.explain.gradients import Certificate, check_gradients
 from saiki.explain.truncation import Truncation, truncation_error
@@ -20,6 +21,7 @@ from saiki.layers import (
     Readout,
     Recurrent,
     SimpleRNN,
+    Stream,
     conv_output_size,
 )
 
@@ -48,11 +50,13 @@ __all__ = [
     "SaikiError",
     "ShapeError",
     "SimpleRNN",
+    "Stream",
     "Truncation",
     "cells",
     "check_gradients",
     "conv_output_size",
     "initializers",
+    "limit_threads",
     "losses",
     "optimizers",
     "training",

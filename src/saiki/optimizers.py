@@ -127,7 +127,9 @@ def follow(rule: Rule) -> Optimizer:
         for name, g in grads.items():
             result = rule.function(g, params[name], *(m[name] for m in memories), *rule.rates(count, g.ndim))
             results[name] = result if isinstance(result, tuple) else (result,)
-        directions, *remembered = ({name: result[k] for name, result in results.items()} for k in range(len(memories) + 1))
+        directions, *remembered = (
+            {name: result[k] for name, result in results.items()} for k in range(len(memories) + 1)
+        )
         return directions, (tuple(remembered), count + 1)
 
     return Optimizer(init, update, rule)

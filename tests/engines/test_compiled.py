@@ -15,7 +15,7 @@ import saiki
 from saiki.arrays import Array, Params
 from saiki.cells import CELLS
 from saiki.cells.cell import Cell
-from saiki.engines import blas, compiled, crew, plan
+from saiki.engines import blas, compiled, plan, threads
 from saiki.layers import Layer
 from saiki.maths import ACTIVATIONS, dtanh, tanh
 
@@ -178,9 +178,9 @@ def test_same_numbers_run_after_run(rng: np.random.Generator) -> None:
 def test_bad_thread_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAIKI_NUM_THREADS", "two")
     with pytest.raises(saiki.ArgumentError, match="SAIKI_NUM_THREADS must be a whole number of at least 1; got 'two'"):
-        crew.threads()
+        threads.threads()
     monkeypatch.setenv("SAIKI_NUM_THREADS", "100000")
-    assert crew.threads() <= (os.cpu_count() or 1)
+    assert threads.threads() <= (os.cpu_count() or 1)
 
 
 def blas_threads() -> set[int]:

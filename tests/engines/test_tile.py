@@ -21,7 +21,19 @@ def test_products_of_any_size_and_layout(
     words = tile.products.__wrapped__(dtype)
     product, pack, columns = (words[name] for name in ("product", "pack", "columns"))
     tolerance = 200 * np.finfo(dtype).eps  # sums of up to 40 products of size 1 to 10
-    for M, K, N in [(1, 1, 1), (7, 3, 33), (16, 32, 128), (9, 0, 5), (0, 3, 4), (13, 40, 100), (8, 8, 32), (9, 40, 2), (9, 5, 1), (7, 3, 16), (3, 2, 7)]:
+    for M, K, N in [
+        (1, 1, 1),
+        (7, 3, 33),
+        (16, 32, 128),
+        (9, 0, 5),
+        (0, 3, 4),
+        (13, 40, 100),
+        (8, 8, 32),
+        (9, 40, 2),
+        (9, 5, 1),
+        (7, 3, 16),
+        (3, 2, 7),
+    ]:
         A, B, C = (rng.standard_normal(shape).astype(dtype) for shape in ((M, K), (K, N), (M, N)))
         width = words["width_of"](N)
         panels, spare = np.empty((-(-N // width), K, width), dtype), np.empty(8 * columns, dtype)

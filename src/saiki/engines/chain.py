@@ -17,12 +17,14 @@ class Link:
         n_features: how many numbers come in at each step.
         n_units: how many go out.
         names: what the caller calls each of the parameters that there are, by its name in an engine.
+        carries: whether the caller sees a state that it carries from step to step; a dense layer has none.
     """
 
     cell: Cell
     n_features: int
     n_units: int
     names: Mapping[str, str]
+    carries: bool = True
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -9,14 +9,14 @@ sets a few addresses and runs.
 from collections import OrderedDict
 from functools import cache
 from threading import Lock
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, final
 
 import numpy as np
 
 from saiki.arrays import Array, Params, as_lengths
 from saiki.cells import Cell
 from saiki.engines.chain import Chain, Link
-from saiki.engines.crew import threads
+from saiki.engines.threads import threads
 from saiki.engines.loops import overwritten
 from saiki.engines.blas import single_threaded
 from saiki.engines.native import address
@@ -32,8 +32,8 @@ Rules: TypeAlias = tuple[Rule | NormLimit, ...]
 
 PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
 
-WORK_FOR_THREADS = 100_000
-"""Multiplications of a walk above which a second thread pays."""
+WORK_FOR_THREADS = 300_000
+"""Multiplications of a walk above which a second thread pays, measured on a machine with two cores."""
 
 KEPT = 1 << 29
 """Idle plans beyond so many bytes in all are forgotten."""
@@ -206,9 +206,7 @@ def train(
         plan.busy = False
 
 
-def learn(
-    chain: Chain, params: Params, X: Any, y: Any, loss: Loss, lengths: Any
-) -> tuple[Any, Params, Array] | None:
+def learn(chain: Chain, params: Params, X: Any, y: Any, loss: Loss, lengths: Any) -> tuple[Any, Params, Array] | None:
     """Run a chain forwards, weigh its outputs, and run it backwards. See ``saiki.engines.tape.Engine``."""
     ready = _ready(chain, params, X, lengths, loss)
     if ready is None:
@@ -236,7 +234,12 @@ def _set_targets(plan: Plan, y: Any, loss: Loss, held: list[Array]) -> bool:
     rows = (B,) if plan.reads else (B, T)
     targets, count = np.asarray(y), plan.rows
     fits = targets.shape == rows if loss.of_classes or targets.ndim == len(rows) else targets.shape == (*rows, K)
-    if not fits or (targets.ndim == len(rows) and not loss.of_classes and K > 1) or targets.dtype.kind not in "biuf" or not count:
+    if (
+        not fits
+        or (targets.ndim == len(rows) and not loss.of_classes and K > 1)
+        or targets.dtype.kind not in "biuf"
+        or not count
+    ):
         return False
     held.append(np.ascontiguousarray(targets, plan.size.dtype))
     plan.slots[Slot.TARGETS] = address(held[-1])
@@ -293,3 +296,45 @@ def _ready(
     held.append(np.ascontiguousarray(X))
     plan.slots[Slot.X] = address(held[-1])
     return plan, held
+
+
+def stream(chain: Chain, params: Params) -> "Streamer | None":
+    """Lay out the weights of a chain for single steps. See ``saiki.engines.tape.Engine``."""
+    dtypes = {param.dtype for param in params.values()}
+    (dtype, *others) = dtypes or {np.dtype(np.float64)}
+    return None if others or dtype not in PRECISIONS else Streamer(chain, params, dtype)
+
+
+@final
+class Streamer:
+    """A chain with fixed parameters, run for one step of one sequence at a time."""
+
+    def __init__(self, chain: Chain, params: Params, dtype: np.dtype[Any]) -> None:
+        self._dtype = dtype
+        self._plan = plan = Plan(chain.links, Size(1, 1, dtype.type, 1, keep=False))
+        plan.point(params, dtype)
+        plan.run("fetch")
+        plan.set("walk", "fresh", 0)
+        self._starts = [state[0] for states, _ in plan.ends for state in states]
+        self._x_shape, self._y_shape = (plan.arrays[0]["x"].shape[2],), (plan.outputs.shape[2],)
+
+    def __call__(self, x: Any, states: list[Array] | None) -> tuple[Array, list[tuple[Array, ...]]] | None:
+        """Return the output and the final states; None if what came is not the plain case."""
+        plan = self._plan
+        if type(x) is not np.ndarray or x.dtype != self._dtype or x.shape != self._x_shape or not x.flags.c_contiguous:
+            return None
+        y = np.empty(self._y_shape, self._dtype)
+        with plan.lock:
+            if states is None:
+                for start in self._starts:
+                    start[...] = 0
+            else:
+                if len(states) != len(self._starts):
+                    return None
+                for start, state in zip(self._starts, states, strict=True):
+                    if state.shape != start.shape or state.dtype != self._dtype:
+                        return None
+                    start[...] = state
+            plan.slots[Slot.X], plan.slots[Slot.Y] = address(x), address(y)
+            plan.run("step")
+            return (y, plan.final_states()) if plan.well else None

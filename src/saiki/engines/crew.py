@@ -19,29 +19,13 @@ from numba.extending import intrinsic
 
 from saiki.arrays import Array
 from saiki.engines.native import run_at
-from saiki.errors import ArgumentError
+from saiki.engines.threads import cores
 
 READY, GO, ASLEEP = 0, 1, 2
 """What a thread's board says: it looks for work, it has work, it must be woken first."""
 
 PATIENCE = 20_000
 """How often a thread looks for more work before it sleeps: some 200 microseconds."""
-
-
-@cache
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def threads() -> int:
-    """Return how many threads to use: ``SAIKI_NUM_THREADS``, or the number of cores; never more than there are."""
-    wanted = os.environ.get("SAIKI_NUM_THREADS", "")
-    if not wanted:
-        return cores()
-    if not wanted.isdigit() or int(wanted) < 1:
-        raise ArgumentError(f"SAIKI_NUM_THREADS must be a whole number of at least 1; got {wanted!r}.")
-    return min(int(wanted), cores())
 
 
 def _atomic(generate: Any, arity: int) -> Any:

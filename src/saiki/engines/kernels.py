@@ -210,7 +210,13 @@ SOURCES = {"fetch": FETCH, "load": LOAD, "unload": UNLOAD, "add_up": ADD_UP, "no
 
 def numbers_of(dtype: Any) -> dict[str, Any]:
     """Return the constants and pointers of the kernels' sources in one precision."""
-    return pointers(dtype) | {"np": np, "zero": dtype(0), "one": dtype(1), "nan": dtype(np.nan), "infinity": dtype(np.inf)}
+    return pointers(dtype) | {
+        "np": np,
+        "zero": dtype(0),
+        "one": dtype(1),
+        "nan": dtype(np.nan),
+        "infinity": dtype(np.inf),
+    }
 
 
 @cache

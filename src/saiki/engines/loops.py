@@ -162,7 +162,9 @@ def backward_arguments(cell: Cell) -> dict[str, Argument]:
     """Return the arguments of the backward walk, in order."""
     rows = {"alive": WHOLES, "lo": COUNT, "hi": COUNT, "masked": COUNT, "mask": MATRIX, "window": COUNT, "x": STEPS}
     weights = {"wx_back": PANELS} | {f"wh_back_{r}": PANELS for r in range(len(runs_of(cell)))}
-    errors = {"dh_loss": STEPS, "fresh": COUNT} | {f"d_{s}": MATRIX for s in cell.states} | {"wants_dx": COUNT, "dx": STEPS}
+    errors = (
+        {"dh_loss": STEPS, "fresh": COUNT} | {f"d_{s}": MATRIX for s in cell.states} | {"wants_dx": COUNT, "dx": STEPS}
+    )
     block = {"da": MATRIX, "dapart": MATRIX, "block_x": MATRIX} | {f"block_{s}": MATRIX for s in seen_names(cell)}
     handed = {f"between_{n}": MATRIX for n in between(cell)}
     spare = {"panels": ROW, "spare": ROW}

@@ -55,6 +55,8 @@ class Size(NamedTuple):
 
 
 Calls = list[tuple[int, Table]]
+
+
 class Slot:
     """What the slots point at: the caller's arrays, and from ``PARAMS`` on the parameters."""
 
@@ -95,10 +97,10 @@ class Plan:
         self._tables: dict[str, list[Table]] = {}
         self._programs: list[Array] = []
         self.reads = self._after_reading(len(chain))
-        self._ends = [  # the states of each cell, and whether it comes after the readout
+        self.ends = [  # the states that the caller sees, and whether they come after the readout
             ([self.arrays[k][f"s_{name}"] for name in link.cell.states], self._after_reading(k))
             for k, link in enumerate(chain)
-            if isinstance(link, Link)
+            if isinstance(link, Link) and link.carries
         ]
         self._phases = self._make_phases(loss)
         if rules is not None and self.learns:
@@ -192,13 +194,13 @@ class Plan:
         """Return parameters that lie one after another, and point at them: they are the next ones to be run with."""
         params = self.split(flat)
         self._known = list(params.values())
-        self.slots[Slot.PARAMS:] = self._offsets + address(flat)
+        self.slots[Slot.PARAMS :] = self._offsets + address(flat)
         return params
 
     def final_states(self) -> list[tuple[Array, ...]]:
-        """Return, for each link with a cell, its states after the last step of each sequence."""
+        """Return, for each link that carries a state, its states after the last step of each sequence."""
         finals = []
-        for states, once in self._ends:
+        for states, once in self.ends:
             if once or not self._ragged:
                 T = 1 if once else self.size.T
                 finals.append(tuple(state[T % len(state)].copy() for state in states))
@@ -212,8 +214,7 @@ class Plan:
     def split(self, gradients: Array) -> dict[str, Array]:
         """Return the gradient of each parameter, as a part of all gradients in one piece."""
         return {
-            name: gradients[place].reshape(shape)
-            for (name, shape), place in zip(self.params, self.places, strict=True)
+            name: gradients[place].reshape(shape) for (name, shape), place in zip(self.params, self.places, strict=True)
         }
 
     # Memory
@@ -309,6 +310,8 @@ class Plan:
         walk = [self._walk(s) for s in n]
         load, unload = [self._load(s) for s in n], [self._unload(s, Slot.Y, self.outputs, len(self.chain)) for s in n]
         phases = {
+            "fetch": self._phases_of(fetch),
+            "step": self._phases_of([load[s] + walk[s] + unload[s] for s in n]),
             "forward": self._phases_of(fetch, walk),
             "predict": self._phases_of(fetch, [load[s] + walk[s] + unload[s] for s in n]),
         }
@@ -400,7 +403,9 @@ class Plan:
                 calls += self._call("read", kernel_of(f"read {link.kind}", self.size.dtype), ARGUMENTS["read"], values)
             else:
                 values = rows | self._on_tape(k, s) | {"x": self._input(k), "fresh": 1}
-                calls += self._call("walk", walks(link.cell, self.size.dtype).forward, forward_arguments(link.cell), values)
+                calls += self._call(
+                    "walk", walks(link.cell, self.size.dtype).forward, forward_arguments(link.cell), values
+                )
         return calls
 
     def _walk_back(self, s: int) -> Calls:
@@ -444,7 +449,10 @@ class Plan:
 
     def _load(self, s: int) -> Calls:
         values = self._rows(s, 0) | {
-            "slot": self._slot(Slot.X), "reverse": 0, "x": self.arrays[0]["x"], "status": self.status[s]
+            "slot": self._slot(Slot.X),
+            "reverse": 0,
+            "x": self.arrays[0]["x"],
+            "status": self.status[s],
         }
         return self._call("load", kernel_of("load", self.size.dtype), ARGUMENTS["load"], values)
 
@@ -461,9 +469,13 @@ class Plan:
 
     def _add_up(self, s: int) -> Calls:
         n, S = self.n_gradients, self.size.n_slices
-        values = {"parts": self.gradients, "slot": self._slot(Slot.GRADIENTS), "first": n * s // S, "last": n * (s + 1) // S}
+        values = {
+            "parts": self.gradients,
+            "slot": self._slot(Slot.GRADIENTS),
+            "first": n * s // S,
+            "last": n * (s + 1) // S,
+        }
         return self._call("add up", kernel_of("add_up", self.size.dtype), ARGUMENTS["add_up"], values)
-
 
     def _make_update(self, rules: tuple[Rule | NormLimit, ...]) -> None:
         """Make what updates the parameters by what one step has learnt."""
@@ -480,7 +492,12 @@ class Plan:
         self.new = np.zeros(1 + self.n_memories, np.int64)
         norm: Calls = []
         if limits:
-            values = {"total": self.total, "n": self.n_gradients, "limit": np.array(limits, dtype), "factor": self._factor}
+            values = {
+                "total": self.total,
+                "n": self.n_gradients,
+                "limit": np.array(limits, dtype),
+                "factor": self._factor,
+            }
             norm = self._call("norm", kernel_of("norm", dtype), ARGUMENTS["norm"], values)
             self._limit = values["limit"]
         updates: list[Calls] = [[] for _ in range(S)]

@@ -1,6 +1,6 @@
 """What an engine keeps of a forward pass, in an order that makes time and ragged lengths cheap to walk."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -211,7 +211,8 @@ class Engine(Protocol):
         None, and the layers run one by one, and check.
 
         Returns:
-            The outputs ``(B, T, K)``, or ``(B, K)`` after a readout, and the final states of each cell.
+            The outputs ``(B, T, K)``, or ``(B, K)`` after a readout, and the final states of each link that
+            carries some.
         """
 
     def train(
@@ -228,6 +229,15 @@ class Engine(Protocol):
         """Update the parameters of a whole chain once.
 
         None, as for ``predict``, asks for ``learn`` and the optimizer's own update.
+        """
+
+    def stream(
+        self, chain: Chain, params: Params
+    ) -> Callable[[Any, list[Array] | None], tuple[Array, list[tuple[Array, ...]]] | None] | None:
+        """Return what runs one step of one sequence, with parameters that stay; None as for ``predict``.
+
+        It takes the features ``(F,)`` and the states of all cells in turn, each ``(1, H)``, or None for zeros, and
+        returns the outputs ``(K,)`` and the states; None again asks for the layers.
         """
 
     def learn(

@@ -137,7 +137,9 @@ def products(dtype: Any) -> dict[str, Any]:
         )
         source = PANEL_PRODUCT.format(columns=vectors * block.width, size=size, most=block.rows, calls=calls)
         scope[name] = build("panel_product", source, kernels, full)
-    scope["thin"] = build("thin_product", THIN_PRODUCT.format(size=size), words, [types.void(matrix, panels, row, matrix)])
+    scope["thin"] = build(
+        "thin_product", THIN_PRODUCT.format(size=size), words, [types.void(matrix, panels, row, matrix)]
+    )
     widths = {"thin": THIN, "slim": block.width, "wide": block.columns}
     return {
         "product": build("product", PRODUCT.format(slim=block.width), scope, full),

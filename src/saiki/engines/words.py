@@ -43,5 +43,3 @@ def _is_own(value: Any) -> bool:
 def _used(function: FunctionType) -> dict[str, Any]:
     """Return the global names that a function reads."""
     return {name: function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__}
-
-

@@ -10,6 +10,7 @@ from saiki.layers.network import Network
 from saiki.layers.norm import LayerNorm
 from saiki.layers.readout import Readout
 from saiki.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
+from saiki.layers.stream import Stream
 
 __all__ = [
     "GRU",
@@ -26,5 +27,6 @@ __all__ = [
     "Readout",
     "Recurrent",
     "SimpleRNN",
+    "Stream",
     "conv_output_size",
 ]

@@ -98,11 +98,11 @@ class Dense(Linked):
 
     def links(self) -> Links:
         """Return the cell."""
-        return (Link(self._cell, self.n_in, self.n_out, {"Wx": "W"} | ({"b": "b"} if self.bias else {})),)
+        names = {"Wx": "W"} | ({"b": "b"} if self.bias else {})
+        return (Link(self._cell, self.n_in, self.n_out, names, carries=False),)
 
-    def final_state(self, finals: Iterator[tuple[Array, ...]]) -> None:
+    def final_state(self, finals: Iterator[tuple[Array, ...]]) -> None:  # noqa: ARG002
         """Return no state."""
-        next(finals)
 
     def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result:
         no_state("Dense", state)

@@ -284,7 +284,7 @@ class Linked(Layer):
 
     @abstractmethod
     def final_state(self, finals: Iterator[tuple[Array, ...]]) -> Any:
-        """Return its final state; the next of ``finals`` belongs to the next cell among its links."""
+        """Return its final state; the next of ``finals`` belongs to the next of its links that carries one."""
 
 
 def links_of(layer: Layer) -> Links | None:
@@ -296,6 +296,13 @@ def final_state_of(layer: Layer, finals: Iterator[tuple[Array, ...]]) -> Any:
     """Return the final state of a layer that is a chain, or part of one."""
     assert isinstance(layer, Linked)
     return layer.final_state(finals)
+
+
+def flat_state(state: Any) -> list[Array]:
+    """Return the arrays of a state of any form."""
+    if isinstance(state, tuple | list):
+        return [array for part in state for array in flat_state(part)]
+    return [] if state is None else [np.asarray(state)]
 
 
 def precision_of(params: Params) -> np.dtype[Any]:

@@ -101,9 +101,13 @@ def train(
             batch.X, batch.y, loss, batch.lengths, batch.sample_weight, engine, rng, tbptt,
         )  # fmt: skip
         if not math.isfinite(update.loss):
-            raise DivergenceError(f"the loss became {update.loss} at iteration {iteration}: training diverged. {remedy}")
+            raise DivergenceError(
+                f"the loss became {update.loss} at iteration {iteration}: training diverged. {remedy}"
+            )
         if not update.finite:
             name = next(name for name, param in update.params.items() if not np.isfinite(param).all())
-            raise DivergenceError(f"{name} is no longer finite after iteration {iteration}: training diverged. {remedy}")
+            raise DivergenceError(
+                f"{name} is no longer finite after iteration {iteration}: training diverged. {remedy}"
+            )
         before, (value, params, optimizer_state, _) = params, update
         yield Step(iteration, float(value), before, params, optimizer_state, batch)

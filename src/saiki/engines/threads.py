@@ -1,0 +1,60 @@
+"""How many threads an engine may use."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+
+from saiki.arrays import as_count
+from saiki.errors import ArgumentError
+
+_limit: ContextVar[int | None] = ContextVar("limit", default=None)
+
+
+@cache
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads() -> int:
+    """Return how many threads to use: never more than there are cores.
+
+    It is what ``limit_threads`` says, else the environment's ``SAIKI_NUM_THREADS``, else one for each core.
+    """
+    limit = _limit.get()
+    if limit is not None:
+        return limit
+    wanted = os.environ.get("SAIKI_NUM_THREADS", "")
+    if not wanted:
+        return cores()
+    if not wanted.isdigit() or int(wanted) < 1:
+        raise ArgumentError(f"SAIKI_NUM_THREADS must be a whole number of at least 1; got {wanted!r}.")
+    return min(int(wanted), cores())
+
+
+@contextmanager
+def limit_threads(n_jobs: int | None) -> Iterator[None]:
+    """Use no more than so many threads in here, in this Python thread.
+
+    Args:
+        n_jobs: how many; None changes nothing, -1 is one for each core, -2 one less, as in scikit-learn.
+
+    Raises:
+        ArgumentError: 0, or not a whole number.
+
+    >>> with limit_threads(1):
+    ...     threads()
+    1
+    """
+    if n_jobs is None:
+        yield
+        return
+    if isinstance(n_jobs, int) and n_jobs < 0:
+        n_jobs = max(1, cores() + 1 + n_jobs)
+    token = _limit.set(min(as_count("n_jobs", n_jobs), cores()))
+    try:
+        yield
+    finally:
+        _limit.reset(token)
