@@ -34,9 +34,9 @@ class Loss:
     """A loss.
 
     Attributes:
-        function: ``(output, target)`` to ``(value, slope)``, elementwise. With ``of_classes`` the output is the logit of
-            a class less the largest of its row, the target the share of that class, and a third argument the logarithm
-            of the sum of the exponentials of that row; the values of a row are added up.
+        function: ``(output, target)`` to ``(value, slope)``, elementwise. With ``of_classes`` the output is the logit
+            of a class less the largest of its row, the target the share of that class, and a third argument the
+            logarithm of the sum of the exponentials of that row; the values of a row are added up.
         of_classes: whether targets are classes: an index for each row of outputs, or a distribution over them.
         between: the least and the largest target that the loss knows.
         label_smoothing: the share of each distribution that is spread evenly over all classes.

@@ -1,8 +1,10 @@
 """The compiled engine gives the numbers of the reference engine, really runs, and the next process finds it."""
 
 import os
+import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import saiki
 from saiki.arrays import Array, Params
 from saiki.cells import CELLS
 from saiki.cells.cell import Cell
-from saiki.engines import blas, compiled, plan, threads
+from saiki.engines import blas, compiled, layout, plan, threads
 from saiki.layers import Layer
 from saiki.maths import ACTIVATIONS, dtanh, tanh
 
@@ -83,7 +85,7 @@ def test_any_number_of_threads(slices: int, monkeypatch: pytest.MonkeyPatch, rng
 
 
 def test_a_long_block_of_rows_is_added_up_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "BLOCK_ROWS", 8)
+    monkeypatch.setattr(layout, "BLOCK_ROWS", 8)
     compiled._plans.clear()
     for name in ("lstm", "gru", "mgu", "mingru"):
         both_ways(saiki.Recurrent(name, 3, 5), np.float64, (3, 12), True, None, 3)
@@ -223,6 +225,22 @@ def test_subnormal_numbers_are_not_flushed_for_the_callers_process() -> None:
     assert np.array([1e-310]) * 1.0 > 0
 
 
+def test_subnormal_numbers_do_not_slow_it_down() -> None:
+    """States that fall by a constant factor become subnormal, and with them all products, if nothing else is added."""
+    net = saiki.Network([saiki.SimpleRNN(4, 128), saiki.Dense(128, 1)])
+    params = {k: np.full(v.shape, -0.1, np.float32) for k, v in net.init(np.random.default_rng(0)).items()}
+    y = np.zeros((16, 50), np.float32)
+    times: dict[float, list[float]] = {0.1: [], -0.1: []}
+    for _ in range(30):
+        for sign, of in times.items():
+            X = np.full((16, 50, 4), sign, np.float32)
+            start = time.perf_counter()
+            net.loss_and_gradients(params, X, y, "squared_error", engine="compiled")
+            of.append(time.perf_counter() - start)
+    fast, slow = sorted(min(of) for of in times.values())
+    assert slow < 2 * fast
+
+
 CODE = """
 import numpy as np, saiki
 from saiki.maths import dtanh, tanh
@@ -238,15 +256,33 @@ layer.backward(params, tape, np.ones_like(H))
 """
 
 
-def test_the_next_process_finds_what_this_one_compiled(tmp_path: Path) -> None:
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+def run_code(cell: str, **environment: str) -> str:
+    """Run the code in a new process, and return what it said on the standard error stream."""
+    return subprocess.run(
+        [sys.executable, "-c", CODE.format(cell=cell)],
+        check=True, env=os.environ | environment, stderr=subprocess.PIPE, text=True,
+    ).stderr  # fmt: skip
 
-    def run(cell: str) -> dict[Path, int]:
-        subprocess.run([sys.executable, "-c", CODE.format(cell=cell)], check=True, env=environment)
-        return {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb*")}
+
+def test_the_next_process_finds_what_this_one_compiled(tmp_path: Path) -> None:
+    def run(cell: str) -> tuple[dict[Path, int], str]:
+        said = run_code(cell, NUMBA_CACHE_DIR=str(tmp_path))
+        return {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb*")}, said
 
     for cell in ("simple", "own"):  # one with helpers of its own, held in closures
-        first = run(cell)
+        first, said = run(cell)
         assert any("backward_walk" in path.name for path in first)
-        assert run(cell) == first
-    assert run("mgu").keys() > first.keys()
+        assert said.count(f"saiki compiles the {cell} cell for float32 for this machine") == 1
+        assert run(cell) == (first, "")
+    assert run("mgu")[0].keys() > first.keys()
+
+
+def test_where_nothing_can_be_written_beside_the_code_the_users_cache_is_used(tmp_path: Path) -> None:
+    copy = tmp_path / "saiki"
+    shutil.copytree(Path(saiki.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "engines" / "__pycache__").write_text("no folder can be made here")
+    home = {"PYTHONPATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "home"), "HOME": str(tmp_path / "home")}
+    environment = home | {"LOCALAPPDATA": str(tmp_path / "home"), "NUMBA_CACHE_DIR": ""}
+    assert "saiki compiles the simple cell" in run_code("simple", **environment)
+    assert any("backward_walk" in path.name for path in (tmp_path / "home").rglob("*.nbi"))
+    assert run_code("simple", **environment) == ""

@@ -89,7 +89,7 @@ def build_kernel(name: str, source: str, scope: Mapping[str, Any], depends: Iter
 _made: dict[str, Any] = {}
 
 
-class _Announcement(event.Listener):  # type: ignore[misc]
+class _Announcement(event.Listener):
     """Says once for each purpose that something is compiled, and why it takes so long."""
 
     def __init__(self, purpose: str) -> None:

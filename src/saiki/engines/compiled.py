@@ -15,13 +15,14 @@ import numpy as np
 
 from saiki.arrays import Array, Params, as_lengths
 from saiki.cells import Cell
-from saiki.engines.chain import Chain, Link
-from saiki.engines.threads import threads
-from saiki.engines.loops import overwritten
 from saiki.engines.blas import single_threaded
+from saiki.engines.chain import Chain, Link
+from saiki.engines.layout import Size
+from saiki.engines.loops import overwritten
 from saiki.engines.native import address
-from saiki.engines.plan import Plan, Size, Slot
+from saiki.engines.plan import Plan, Slot
 from saiki.engines.tape import Schedule, Tape, Update, Walk
+from saiki.engines.threads import threads
 from saiki.errors import DtypeError
 from saiki.losses import Loss
 from saiki.optimizers import NormLimit, Optimizer, Rule
@@ -43,12 +44,7 @@ _lock = Lock()
 
 
 def _lease(
-    chain: Chain,
-    X: Array,
-    keep: bool,
-    masked: bool,
-    loss: Loss | None = None,
-    rules: Rules | None = None,
+    chain: Chain, X: Array, keep: bool, masked: bool, loss: Loss | None = None, rules: Rules | None = None
 ) -> Plan:
     """Return a plan that nobody uses, made now if there is none; it is ``busy`` until its user says otherwise."""
     B, T, _ = X.shape
@@ -177,7 +173,9 @@ def train(
 ) -> Update | None:
     """Run a chain forwards, backwards, and update its parameters. See ``saiki.engines.tape.Engine``."""
     rules = optimizer.rules
-    ready = None if rules is None else _ready(chain, params, X, lengths, loss, rules)
+    if rules is None:
+        return None
+    ready = _ready(chain, params, X, lengths, loss, rules)
     if ready is None:
         return None
     plan, held = ready
@@ -233,13 +231,11 @@ def _set_targets(plan: Plan, y: Any, loss: Loss, held: list[Array]) -> bool:
     T, B, K = plan.outputs.shape
     rows = (B,) if plan.reads else (B, T)
     targets, count = np.asarray(y), plan.rows
-    fits = targets.shape == rows if loss.of_classes or targets.ndim == len(rows) else targets.shape == (*rows, K)
-    if (
-        not fits
-        or (targets.ndim == len(rows) and not loss.of_classes and K > 1)
-        or targets.dtype.kind not in "biuf"
-        or not count
-    ):
+    if targets.shape == rows:
+        fits = loss.of_classes or K == 1
+    else:
+        fits = targets.shape == (*rows, K) and not loss.of_classes
+    if not fits or targets.dtype.kind not in "biuf" or not count:
         return False
     held.append(np.ascontiguousarray(targets, plan.size.dtype))
     plan.slots[Slot.TARGETS] = address(held[-1])
@@ -270,23 +266,16 @@ def _set_memories(plan: Plan, rules: Rules, states: list[Any], held: list[Array]
 
 
 def _ready(
-    chain: Chain,
-    params: Params,
-    X: Any,
-    lengths: Any,
-    loss: Loss | None = None,
-    rules: Rules | None = None,
+    chain: Chain, params: Any, X: Any, lengths: Any, loss: Loss | None = None, rules: Rules | None = None
 ) -> tuple[Plan, list[Array]] | None:
     """Return a plan that points at the caller's arrays, and those; None if they are not the plain case."""
-    link: Any = chain.links[0]
-    if type(X) is not np.ndarray or X.dtype not in PRECISIONS or X.ndim != 3 or X.shape[2] != link.n_features:
+    first: Any = chain.links[0]
+    if type(X) is not np.ndarray or X.dtype not in PRECISIONS or X.ndim != 3 or X.shape[2] != first.n_features:
         return None
-    if not X.size:
+    if not X.size or not isinstance(params, dict):
         return None
     if lengths is not None:
         lengths = as_lengths(lengths, *X.shape[:2])
-    if not isinstance(params, dict):
-        return None
     plan = _lease(chain, X, loss is not None, False, loss, rules)
     held = plan.point(params, X.dtype) if len(params) == len(plan.params) else None
     if held is None:

@@ -58,8 +58,7 @@ store = _atomic(_store, 1)
 exchange = _atomic(_exchange, 2)
 
 
-@intrinsic
-def breathe(typingctx):  # type: ignore[no-untyped-def]  # noqa: ARG001
+def _breathe(typingctx):  # type: ignore[no-untyped-def]  # noqa: ARG001
     """Leave the core to its other half for a moment, where there is an instruction for it."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
@@ -70,6 +69,8 @@ def breathe(typingctx):  # type: ignore[no-untyped-def]  # noqa: ARG001
 
     return types.void(), generate
 
+
+breathe: Any = intrinsic(_breathe)
 
 WORDS = types.int64[::1]
 

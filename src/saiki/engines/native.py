@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, njit, types
+from numba import carray, njit, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 from numba.np.numpy_support import from_dtype
 
 from saiki.arrays import Array
-from saiki.engines.building import build, build_kernel
+from saiki.engines.building import build_kernel
 
 
 class Argument(NamedTuple):
@@ -87,7 +87,8 @@ class Table(NamedTuple):
             if argument.dimensions == 0:
                 words.append(int(value))
             else:
-                assert value.flags.c_contiguous and value.ndim == argument.dimensions, name
+                assert value.flags.c_contiguous, name
+                assert value.ndim == argument.dimensions, name
                 assert (value.dtype == np.int64) == argument.whole, name
                 words += [value.ctypes.data, *value.shape]
         return cls(np.array(words, np.int64), places)
@@ -101,8 +102,7 @@ def program(calls: Iterable[tuple[int, Table]]) -> Array:
     return np.array([word for address, table in calls for word in (address, table.words.ctypes.data)], np.int64)
 
 
-@intrinsic
-def call(typingctx, function, table):  # type: ignore[no-untyped-def]  # noqa: ARG001
+def _call(typingctx, function, table):  # type: ignore[no-untyped-def]  # noqa: ARG001
     """Call the kernel at one address with the table at another."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
@@ -111,6 +111,9 @@ def call(typingctx, function, table):  # type: ignore[no-untyped-def]  # noqa: A
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), generate
+
+
+call: Any = intrinsic(_call)
 
 
 @njit([types.void(types.int64, types.int64)], cache=True, nogil=True)

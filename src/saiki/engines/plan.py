@@ -7,52 +7,22 @@ with no barrier; what the slices found is added up at the end, in a fixed order.
 import math
 import sys
 from collections.abc import Mapping
-from itertools import pairwise
 from threading import Lock
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import numpy as np
 
 from saiki.arrays import Array, Params
-from saiki.engines import memory
 from saiki.engines.chain import Link, Links, Read
 from saiki.engines.crew import crew
 from saiki.engines.kernels import ARGUMENTS, kernel_of, update_arguments, updater, weigher
-from saiki.engines.loops import backward_arguments, between, forward_arguments, own_arrays, runs_of, seen_names
+from saiki.engines.layout import Layout, Size
+from saiki.engines.loops import backward_arguments, forward_arguments, runs_of
 from saiki.engines.native import Argument, Table, address, program, run_at
 from saiki.engines.tape import Schedule
-from saiki.engines.tile import products, width_of
-from saiki.engines.walks import walks
+from saiki.engines.walks import backward_walk, forward_walk
 from saiki.losses import Loss
 from saiki.optimizers import NormLimit, Rule
-
-BLOCK_ROWS = 512
-"""How many rows (steps by sequences) give their weight gradients at once: they still are in the cache."""
-
-
-GRADIENTS = {"dwx": "Wx", "dwh": "Wh", "dbias": "b", "dapart_bias": "bh"}
-"""What the backward walk calls the gradient of a parameter."""
-
-
-class Size(NamedTuple):
-    """What a plan is made for.
-
-    Attributes:
-        B: the number of sequences.
-        T: the number of steps.
-        dtype: float32 or float64.
-        n_slices: into how many slices the batch is cut.
-        keep: whether there will be a backward pass.
-        masked: whether products with ``Wh`` see a mask.
-    """
-
-    B: int
-    T: int
-    dtype: Any
-    n_slices: int
-    keep: bool
-    masked: bool = False
-
 
 Calls = list[tuple[int, Table]]
 
@@ -82,37 +52,35 @@ class Plan:
         self, chain: Links, size: Size, loss: Loss | None = None, rules: tuple[Rule | NormLimit, ...] | None = None
     ) -> None:
         self.chain, self.size, self.busy, self.lock, self._ragged = chain, size, False, Lock(), False
-        self.columns = products(size.dtype)["columns"]
-        self.slices = list(pairwise(size.B * k // size.n_slices for k in range(size.n_slices + 1)))
-        self.params: list[tuple[str, tuple[int, ...]]] = []
-        self.places: list[slice] = []
-        self._lay_out()
+        self.layout = layout = Layout(chain, size)
+        self.arrays, self.params, self.places = layout.arrays, layout.params, layout.places
+        self.n_gradients, self.gradients = layout.n_gradients, layout.gradients
+        self.status, self.values, self.scale = layout.status, layout.values, layout.scale
         self.slots = np.zeros(Slot.PARAMS + len(self.params), np.int64)
         self._known: list[Any] = [None] * len(self.params)  # the parameters that the slots point at
         self._offsets = np.array([place.start for place in self.places], np.int64) * np.dtype(size.dtype).itemsize
         self.order, self.lengths = np.arange(size.B), np.full(size.B, size.T)
         self.alive = np.full(size.T, size.B)
         self._once = {"lengths": np.ones(size.B, np.int64), "alive": np.full(1, size.B)}
-        self.outputs = self._input(len(chain))
+        self.outputs = self.layout.input(len(chain))
         self._tables: dict[str, list[Table]] = {}
         self._programs: list[Array] = []
-        self.reads = self._after_reading(len(chain))
+        self.reads = self.layout.after_reading(len(chain))
         self.ends = [  # the states that the caller sees, and whether they come after the readout
-            ([self.arrays[k][f"s_{name}"] for name in link.cell.states], self._after_reading(k))
+            ([self.arrays[k][f"s_{name}"] for name in link.cell.states], self.layout.after_reading(k))
             for k, link in enumerate(chain)
             if isinstance(link, Link) and link.carries
         ]
         self._phases = self._make_phases(loss)
         if rules is not None and self.learns:
             self._make_update(rules)
-        self.owner = self._arena if self._arena.base is None else self._arena.base
-        self.nbytes = self._arena.nbytes
-        self._references = sys.getrefcount(self.owner)
+        self.nbytes = layout.owner.nbytes
+        self._references = sys.getrefcount(layout.owner)
 
     @property
     def idle(self) -> bool:
         """Whether nobody looks at the memory any more."""
-        return not self.busy and sys.getrefcount(self.owner) == self._references
+        return not self.busy and sys.getrefcount(self.layout.owner) == self._references
 
     @property
     def rows(self) -> int:
@@ -170,6 +138,7 @@ class Plan:
                 self.order[...], self.lengths[...], self.alive[...] = np.arange(self.size.B), self.size.T, self.size.B
         else:
             schedule = schedule or Schedule.of(lengths, self.size.B, self.size.T)
+            assert schedule.order is not None
             self.order[...], self.lengths[...], self.alive[...] = schedule.order, schedule.lengths, schedule.alive
         self._ragged = lengths is not None
 
@@ -181,19 +150,19 @@ class Plan:
         """
         held = []
         for k, (name, shape) in enumerate(self.params):
-            param = params.get(name)
+            param: Any = params.get(name)
             if param is not self._known[k]:
                 if type(param) is not np.ndarray or param.shape != shape or param.dtype != dtype:
                     return None
-                self._known[k] = param if param.flags.c_contiguous else np.ascontiguousarray(param)
-                self.slots[Slot.PARAMS + k] = address(self._known[k])
+                param = self._known[k] = np.ascontiguousarray(param)
+                self.slots[Slot.PARAMS + k] = address(param)
             held.append(self._known[k])
         return held
 
     def adopt(self, flat: Array) -> Params:
         """Return parameters that lie one after another, and point at them: they are the next ones to be run with."""
         params = self.split(flat)
-        self._known = list(params.values())
+        self._known[:] = params.values()
         self.slots[Slot.PARAMS :] = self._offsets + address(flat)
         return params
 
@@ -217,93 +186,7 @@ class Plan:
             name: gradients[place].reshape(shape) for (name, shape), place in zip(self.params, self.places, strict=True)
         }
 
-    # Memory
-
-    def _lay_out(self) -> None:
-        """Find the place of every parameter's gradient, those first that the caller knows, and cut the memory."""
-        known, unknown = [], []
-        for k, link in enumerate(self.chain):
-            if isinstance(link, Link):
-                for name, shape in link.shapes.items():
-                    (known if name in link.names else unknown).append((k, name, shape))
-        at, self._gradients = 0, {}
-        for k, name, shape in known + unknown:
-            self._gradients[k, name] = (at, shape)
-            if name in self.chain[k].names:
-                self.params.append((self.chain[k].names[name], shape))
-                self.places.append(slice(at, at + math.prod(shape)))
-            at += math.prod(shape)
-        self.n_gradients = self.places[-1].stop if self.places else 0
-        size, T, width = self.size, self.size.T, 0
-        shapes: dict[Any, tuple[int, ...]] = {"status": (size.n_slices, 1), "values": (size.n_slices, 1), "scale": (1,)}
-        if size.keep:
-            shapes["gradients"] = (size.n_slices, at)
-        for k, link in enumerate(self.chain):
-            if isinstance(link, Read):
-                T = 1
-                shapes[k, "y"] = (1, size.B, width)
-            else:
-                width = link.n_units
-                shapes |= {(k, name): shape for name, shape in self._shapes(link, T).items()}
-            if k == 0:
-                shapes[k, "x"] = (T, size.B, link.n_features)
-                shapes[k, "dx"] = (T if size.keep else 0, size.B, link.n_features)
-            if size.keep:
-                shapes[k, "dout"] = (T, size.B, width)
-        self._arena, arrays = _cut(shapes, size.dtype)
-        self.status, self.values, self.scale = (arrays.pop(name) for name in ("status", "values", "scale"))
-        self.gradients = arrays.pop("gradients", None)
-        self.arrays: list[dict[str, Array]] = [{} for _ in self.chain]
-        for (k, name), array in arrays.items():
-            self.arrays[k][name] = array
-        self.status[...] = 0
-        for name in ("mask", "bias", "apart_bias"):
-            for own in self.arrays:
-                if name in own:
-                    own[name][...] = 0
-
-    def _shapes(self, link: Link, T: int) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of a link's arrays; those of a slice's own have the slices first."""
-        (B, _, dtype, S, keep, masked), cell = self.size, link.cell
-        F, H, G, A = link.n_features, link.n_units, len(link.cell.gates), len(link.cell.apart)
-        rows = max((hi - lo for lo, hi in self.slices), default=0)
-        steps, states = (T, T + 1) if keep else (min(T, 1), min(T + 1, 2))
-
-        def panels(K: int, N: int) -> tuple[int, int, int]:
-            width = width_of(N, dtype)
-            return -(-N // width), K, width
-
-        runs = runs_of(cell)
-        shapes: dict[str, tuple[int, ...]] = {
-            "gates": (steps, B, G, H), "apart": (steps, B, A, H), "bias": (G * H,), "apart_bias": (A * H,),
-            "mask": (B, H) if masked else (0, H), "wx": panels(F, G * H), "spare": (S, 8 * self.columns),
-            "seen": (S, rows if masked else 0, H),
-        }  # fmt: skip
-        shapes |= {f"wh_{r}": panels(H, run.width * H) for r, run in enumerate(runs)}
-        shapes |= {f"s_{s}": ((T + 1) if s == "h" else states, B, H) for s in cell.states}
-        shapes |= {f"saved_{n}": (steps, B, H) for n in own_arrays(cell)} | {f"vector_{n}": (H,) for n in cell.vectors}
-        if not keep:
-            return shapes
-        most = max(min(BLOCK_ROWS, T * rows), rows, 1)
-        widest = -(-G * H // self.columns) * self.columns
-        shapes |= {f"d_{s}": (B, H) for s in cell.states} | {"wx_back": panels(G * H, F)}
-        shapes |= {f"wh_back_{r}": panels(run.width * H, H) for r, run in enumerate(runs)}
-        shapes |= {"da": (S, most, G * H), "dapart": (S, most, A * H), "block_x": (S, most, F)}
-        shapes |= {f"block_{n}": (S, most, H) for n in seen_names(cell)}
-        shapes |= {f"between_{n}": (S, rows, H) for n in between(cell)}
-        return shapes | {"panels": (S, widest * most)}
-
-    def _input(self, k: int) -> Array:
-        """Return what link ``k`` reads."""
-        before = self.arrays[k - 1]
-        return self.arrays[0]["x"] if k == 0 else before["y"] if "y" in before else before["s_h"][1:]
-
-    def _after_reading(self, k: int) -> bool:
-        return any(isinstance(link, Read) for link in self.chain[:k])
-
-    # Tables
-
-    def _make_phases(self, loss: Loss | None) -> dict[str, list[Array]]:
+    def _make_phases(self, loss: Loss | None) -> dict[str, list[Any]]:
         """Make every table, and the programs of every kind of run: phases, each for all slices side by side."""
         n = range(self.size.n_slices)
         fetch = [self._fetch(s, back=False) for s in n]
@@ -328,7 +211,7 @@ class Plan:
             phases["hand out dX"] = self._phases_of(hand_out)
         return phases
 
-    def _phases_of(self, *phases: list[Calls]) -> list[Array]:
+    def _phases_of(self, *phases: list[Calls]) -> list[Any]:
         """Return for each phase the addresses and lengths of the slices' programs; one slice has but one phase."""
         if self.size.n_slices == 1:
             phases = ([[call for phase in phases for call in phase[0]]],)
@@ -354,8 +237,8 @@ class Plan:
 
     def _rows(self, s: int, k: int) -> dict[str, Any]:
         """Return the rows of a slice, and which of them exist when link ``k`` walks."""
-        lo, hi = self.slices[s]
-        schedule = self._once if self._after_reading(k) else {"lengths": self.lengths, "alive": self.alive}
+        lo, hi = self.layout.slices[s]
+        schedule = self._once if self.layout.after_reading(k) else {"lengths": self.lengths, "alive": self.alive}
         return {"lo": lo, "hi": hi, "order": self.order, **schedule}
 
     def _fetch(self, s: int, back: bool) -> Calls:
@@ -399,12 +282,12 @@ class Plan:
         for k, link in enumerate(self.chain):
             rows, own = self._rows(s, k), self.arrays[k]
             if isinstance(link, Read):
-                values = rows | {"h": self._input(k), "y": own["y"]}
+                values = rows | {"h": self.layout.input(k), "y": own["y"]}
                 calls += self._call("read", kernel_of(f"read {link.kind}", self.size.dtype), ARGUMENTS["read"], values)
             else:
-                values = rows | self._on_tape(k, s) | {"x": self._input(k), "fresh": 1}
+                values = rows | self.layout.arrays_of(k, s) | {"x": self.layout.input(k), "fresh": 1}
                 calls += self._call(
-                    "walk", walks(link.cell, self.size.dtype).forward, forward_arguments(link.cell), values
+                    "walk", forward_walk(link.cell, self.size.dtype), forward_arguments(link.cell), values
                 )
         return calls
 
@@ -418,34 +301,14 @@ class Plan:
                 kernel = kernel_of(f"read_back {link.kind}", self.size.dtype)
                 calls += self._call("read back", kernel, ARGUMENTS["read_back"], values)
             else:
-                values = rows | self._on_tape(k, s) | self._gradients_of(k, s) | {
-                    "x": self._input(k), "window": 0, "dh_loss": own["dout"], "fresh": 1, "wants_dx": 1,
+                values = rows | self.layout.arrays_of(k, s) | self.layout.gradients_of(k, s) | {
+                    "x": self.layout.input(k), "window": 0, "dh_loss": own["dout"], "fresh": 1, "wants_dx": 1,
                     "dx": own["dx"] if k == 0 else self.arrays[k - 1]["dout"],
                 }  # fmt: skip
-                kernel = walks(link.cell, self.size.dtype).backward
+                kernel = backward_walk(link.cell, self.size.dtype)
                 kind = "walk back" if k else "first walk back"
                 calls += self._call(kind, kernel, backward_arguments(link.cell), values)
         return calls
-
-    def _on_tape(self, k: int, s: int) -> dict[str, Any]:
-        """Return the arrays of a link, with those of one slice where each has its own."""
-        lo, hi = self.slices[s]
-        values: dict[str, Any] = {"masked": int(self.size.masked)}
-        for name, array in self.arrays[k].items():
-            values[name] = array[s] if name in SLICED or name.startswith(("block_", "between_")) else array
-        if "da" in values:
-            most = max(min(BLOCK_ROWS, len(values["gates"]) * (hi - lo)), hi - lo, 1)
-            values |= {n: v[:most] for n, v in values.items() if n in ("da", "dapart") or n.startswith("block_")}
-        return values
-
-    def _gradients_of(self, k: int, s: int) -> dict[str, Array]:
-        """Return where the gradients of a link's parameters stand, by the names that the walk has for them."""
-        link, found = self.chain[k], {}
-        names = GRADIENTS | {f"dvector_{n}": n for n in link.cell.vectors}
-        for name, param in names.items():
-            at, shape = self._gradients[k, param]
-            found[name] = self.gradients[s, at : at + math.prod(shape)].reshape(shape)
-        return found
 
     def _load(self, s: int) -> Calls:
         values = self._rows(s, 0) | {
@@ -514,20 +377,3 @@ class Plan:
                 updates[s] += self._call("update", kernel, update_arguments(rest), values)
         norms = [[norm] + [[]] * (S - 1)] if norm else []
         self._phases["train"] = self._phases_of(*self._learning, *norms, updates)
-
-
-SLICED = {"seen", "spare", "da", "dapart", "panels"}
-"""The arrays of which each slice has its own, beside ``block_...`` and ``between_...``."""
-
-
-def _cut(shapes: Mapping[Any, tuple[int, ...]], dtype: Any) -> tuple[Array, dict[Any, Array]]:
-    """Return one piece of memory, and the arrays that were cut from it, each at the start of a line of the cache."""
-    line = 64 // np.dtype(dtype).itemsize
-    starts, at = {}, 0
-    for name, shape in shapes.items():
-        starts[name] = at
-        at += -(-math.prod(shape) // line) * line
-    arena = memory.empty((at + line,), dtype)
-    first = -arena.ctypes.data % 64 // np.dtype(dtype).itemsize
-    cut = {n: arena[first + start :][: math.prod(shapes[n])].reshape(shapes[n]) for n, start in starts.items()}
-    return arena, cut

@@ -55,7 +55,7 @@ def host_block(itemsize: int) -> Block:
 
 
 def make_kernel(rows: int, vectors: int, width: int, bits: int) -> Any:
-    """Return ``kernel(a, row_stride, k_stride, b, start, start_stride, c, c_stride, K)``, ``C = start + A B`` for one block.
+    """Return ``kernel(a, row_stride, k_stride, b, start, start_stride, c, c_stride, K)``: one block of ``start + A B``.
 
     ``a``, ``b``, ``start`` and ``c`` are addresses, strides count numbers: ``A[i, k]`` is at ``a + i * row_stride +
     k * k_stride``, ``B`` is a packed panel, row ``i`` of C is at ``c + i * c_stride``.
@@ -116,10 +116,10 @@ THIN = 4
 def products(dtype: Any) -> dict[str, Any]:
     """Return what sources need for products in one precision: functions, and ``columns``, the width of a panel.
 
-    ``pack(B, panels)`` copies ``B (K, N)`` into ``panels (ceil(N / width), K, width)``, filled up with zeros; with width
-    1 they are B's columns. ``width_of(N)`` is the width to choose. ``product(A, panels, start, C, spare)`` makes
-    ``C (M, N)`` the sum of ``A B`` and of the row ``start (N,)``, or of C itself, if start is empty; ``spare (rows *
-    columns,)`` takes the block that sticks out.
+    ``pack(B, panels)`` copies ``B (K, N)`` into ``panels (ceil(N / width), K, width)``, filled up with zeros; with a
+    width of 1 they are B's columns. ``width_of(N)`` is the width to choose. ``product(A, panels, start, C, spare)``
+    makes ``C (M, N)`` the sum of ``A B`` and of the row ``start (N,)``, or of C itself, if start is empty;
+    ``spare (rows * columns,)`` takes the block that sticks out.
     """
     size = np.dtype(dtype).itemsize
     block, number, words = host_block(size), from_dtype(np.dtype(dtype)), pointers(dtype)
@@ -152,7 +152,7 @@ def products(dtype: Any) -> dict[str, Any]:
 def width_of(N: int, dtype: Any) -> int:
     """Return the width of the panels of a matrix with ``N`` columns."""
     block = host_block(np.dtype(dtype).itemsize)
-    return 1 if N <= THIN else block.width if N <= block.width else block.columns
+    return 1 if N <= THIN else block.width if block.width >= N else block.columns
 
 
 WIDTH = """

@@ -1,44 +1,46 @@
 """The compiled walks of a cell, and what Numba has to say of a cell that it does not understand."""
 
+from collections.abc import Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba.core.errors import NumbaError
 
 from saiki.cells import Cell
 from saiki.engines.loops import backward_arguments, backward_source, forward_arguments, forward_source
-from saiki.engines.native import kernel
+from saiki.engines.native import Argument, kernel
 from saiki.engines.tile import products
 from saiki.engines.words import depends_on, translate
 from saiki.errors import ArgumentError
 
 
-class Walks(NamedTuple):
-    """The addresses of both kernels."""
-
-    forward: int
-    backward: int
-
-
 @cache
-def walks(cell: Cell, dtype: Any) -> Walks:
-    """Compile the walks of a cell, or find them in the cache.
+def forward_walk(cell: Cell, dtype: Any) -> int:
+    """Compile the forward walk of a cell, or find it in the cache; return its address.
 
     Raises:
         ArgumentError: the cell's functions use what Numba does not understand.
     """
-    scope: dict[str, Any] = {**products(dtype), "zero": dtype(0)}
-    depends = []
-    for number, stage in enumerate(cell.stages):
-        for name, function in ((f"stage_{number}", stage.forward), (f"back_{number}", stage.backward)):
-            depends.append(depends_on(function))
-            scope[name] = translate(function, dtype)
-    purpose = f"the {cell.name} cell for {np.dtype(dtype).name}"
+    functions = {f"stage_{number}": stage.forward for number, stage in enumerate(cell.stages)}
+    return _walk("forward_walk", forward_source(cell), forward_arguments(cell), functions, cell, dtype)
+
+
+@cache
+def backward_walk(cell: Cell, dtype: Any) -> int:
+    """Compile the backward walk of a cell; see ``forward_walk``."""
+    functions = {f"back_{number}": stage.backward for number, stage in enumerate(cell.stages)}
+    return _walk("backward_walk", backward_source(cell), backward_arguments(cell), functions, cell, dtype)
+
+
+def _walk(
+    name: str, source: str, arguments: Mapping[str, Argument], functions: Mapping[str, Any], cell: Cell, dtype: Any
+) -> int:
+    scope = {**products(dtype), "zero": dtype(0)} | {n: translate(f, dtype) for n, f in functions.items()}
+    depends = [depends_on(function) for function in functions.values()]
     try:
-        return Walks(
-            kernel("forward_walk", forward_source(cell), forward_arguments(cell), dtype, scope, depends, purpose),
-            kernel("backward_walk", backward_source(cell), backward_arguments(cell), dtype, scope, depends, purpose),
+        return kernel(
+            name, source, arguments, dtype, scope, depends, f"the {cell.name} cell for {np.dtype(dtype).name}"
         )
     except NumbaError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]

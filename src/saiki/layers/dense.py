@@ -101,7 +101,7 @@ class Dense(Linked):
         names = {"Wx": "W"} | ({"b": "b"} if self.bias else {})
         return (Link(self._cell, self.n_in, self.n_out, names, carries=False),)
 
-    def final_state(self, finals: Iterator[tuple[Array, ...]]) -> None:  # noqa: ARG002
+    def final_state(self, finals: Iterator[tuple[Array, ...]]) -> None:
         """Return no state."""
 
     def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result:

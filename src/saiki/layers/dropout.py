@@ -10,7 +10,7 @@ import numpy.typing as npt
 from saiki.arrays import Array, Params, as_share
 from saiki.engines.chain import Links
 from saiki.initializers import Parameter
-from saiki.layers.layer import Linked, Context, Gradients, Layer, Result, no_state
+from saiki.layers.layer import Context, Gradients, Layer, Linked, Result, no_state
 
 
 def drop_mask(
@@ -71,7 +71,7 @@ class Dropout(Linked):
         """Return no links: predictions drop nothing."""
         return ()
 
-    def final_state(self, finals: Iterator[tuple[Array, ...]]) -> None:  # noqa: ARG002
+    def final_state(self, finals: Iterator[tuple[Array, ...]]) -> None:
         """Return no state."""
 
     def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result:  # noqa: ARG002

@@ -174,7 +174,14 @@ class Network(Linked):
             params: the parameters before the update.
             optimizer: turns gradients into updates.
             optimizer_state: what ``optimizer.init(params)`` made, or the update before returned.
-            X, y, loss, lengths, sample_weight, engine, rng, tbptt: as for ``loss_and_gradients``.
+            X: ``(B, T, n_in)``.
+            y: targets; like all that follows, as for ``loss_and_gradients``.
+            loss: the name of a loss, or a loss itself.
+            lengths: ``(B,)``, or None where all steps exist.
+            sample_weight: ``(B,)`` or ``(B, T)``, or None where all targets count alike.
+            engine: the name of an engine, or None for the default one.
+            rng: the source of dropout; None drops nothing.
+            tbptt: the window of truncated backpropagation through time, or None for the full gradient.
 
         Returns:
             The loss before the update, the parameters and the optimizer's state after it, and whether all are finite.
@@ -185,8 +192,9 @@ class Network(Linked):
         >>> from saiki.optimizers import adam
         >>> net, optimizer = Network([SimpleRNN(2, 16), Dense(16, 1)]), adam(0.01)
         >>> params = net.init(np.random.default_rng(0))
-        >>> update = net.update(params, optimizer, optimizer.init(params), np.ones((3, 5, 2)), np.zeros((3, 5)), "huber")
-        >>> bool(net.loss_and_gradients(update.params, np.ones((3, 5, 2)), np.zeros((3, 5)), "huber")[0] < update.loss)
+        >>> X, y = np.ones((3, 5, 2)), np.zeros((3, 5))
+        >>> update = net.update(params, optimizer, optimizer.init(params), X, y, "huber")
+        >>> bool(net.loss_and_gradients(update.params, X, y, "huber")[0] < update.loss)
         True
         """
         chain = self._at_once(None, sample_weight, rng, tbptt)

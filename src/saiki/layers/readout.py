@@ -10,7 +10,7 @@ from saiki.arrays import Array, Params, as_count, existing_steps
 from saiki.engines.chain import Links, Read
 from saiki.errors import ArgumentError, ShapeError, choose
 from saiki.initializers import Parameter
-from saiki.layers.layer import Linked, Context, Gradients, Layer, Result, needs_time, no_state
+from saiki.layers.layer import Context, Gradients, Layer, Linked, Result, needs_time, no_state
 
 KINDS = {
     "last": "the output of the last step that exists",
@@ -74,7 +74,7 @@ class Readout(Linked):
             return ()
         return (Read(self.kind),) if self.kind in ("last", "mean") and not self.n_reversed else None
 
-    def final_state(self, finals: Iterator[tuple[Array, ...]]) -> None:  # noqa: ARG002
+    def final_state(self, finals: Iterator[tuple[Array, ...]]) -> None:
         """Return no state."""
 
     def _forward(self, params: Params, X: Array, state: Any, context: Context) -> Result:  # noqa: ARG002

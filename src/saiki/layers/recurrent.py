@@ -23,7 +23,7 @@ from saiki.engines.tape import Tape, Walk
 from saiki.errors import ArgumentError, ShapeError, choose
 from saiki.initializers import Parameter
 from saiki.layers.dropout import drop_mask
-from saiki.layers.layer import Linked, Context, Gradients, Layer, Result, needs_time
+from saiki.layers.layer import Context, Gradients, Layer, Linked, Result, needs_time
 from saiki.maths import ACTIVATIONS
 
 

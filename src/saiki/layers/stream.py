@@ -20,8 +20,8 @@ from saiki.layers.recurrent import Recurrent
 class Stream:
     """A layer or network with fixed parameters, run one step at a time.
 
-    The weights are laid out once, for all steps, so that a step costs microseconds. A readout of the last step reads each
-    step as if it were the last.
+    The weights are laid out once, for all steps, so that a step costs microseconds. A readout of the last step reads
+    each step as if it were the last.
 
     Args:
         layer: what to run; it must not need the steps to come, nor more than its state of those before.

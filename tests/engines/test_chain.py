@@ -1,0 +1,237 @@
+"""A network run at once gives the numbers of its layers run one by one, and leaves them what it does not know."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+import saiki
+from saiki.arrays import Array, Params
+from saiki.engines import compiled, plan
+from saiki.layers import Dense, Dropout, Network, Readout
+from saiki.losses import LOSSES, Loss, cross_entropy, huber
+from saiki.optimizers import OPTIMIZERS, Optimizer, chain, clip_by_norm, clip_by_value, decay_weights, follow, sgd
+from saiki.optimizers import Rule as UpdateRule
+from saiki.training import Batch, train
+
+# Sums in another order, and tanh and sigmoid within 4 ulp, over 7 steps on values near 1.
+TOLERANCE: dict[Any, float] = {np.float64: 1e-12, np.float32: 1e-5}
+# RMSprop's first updates divide a gradient near zero by its own size: what rounding left of it decides the sign.
+AFTER_UPDATES: dict[Any, float] = {np.float64: 1e-9, np.float32: 1e-2}
+
+NETWORKS = {
+    "each step": Network([saiki.LSTM(3, 5), Dense(5, 4)]),
+    "last": Network([saiki.GRU(3, 5), Dropout(0.2), Readout("last"), Dense(5, 4)]),
+    "mean, three layers": Network(
+        [saiki.SimpleRNN(3, 20), saiki.GRU(20, 6), Readout("mean"), Dense(6, 3, "tanh"), Dense(3, 4, bias=False)]
+    ),
+    "nested": Network([Network([saiki.Recurrent("mgu", 3, 4), Readout("each")]), Dense(4, 4, "relu")]),
+}
+LENGTHS = [None, [7, 0, 3, 1, 6]]
+
+
+def numbers(net: Network, dtype: Any, rng: np.random.Generator) -> tuple[Params, Array]:
+    params = {k: (0.5 * rng.standard_normal(v.shape)).astype(dtype) for k, v in net.init(rng).items()}
+    return params, rng.standard_normal((5, 7, 3)).astype(dtype)
+
+
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the list to which every run of a plan will add its name."""
+    run, runs = plan.Plan.run, []
+
+    def noted(self: plan.Plan, name: str) -> None:
+        runs.append(name)
+        run(self, name)
+
+    monkeypatch.setattr(plan.Plan, "run", noted)
+    return runs
+
+
+@pytest.mark.parametrize("slices", [1, 2, 3])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_predictions_losses_and_gradients(
+    name: str, dtype: Any, slices: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "WORK_FOR_THREADS", 0)
+    monkeypatch.setattr(compiled, "threads", lambda: slices)
+    runs, net = ran(monkeypatch), NETWORKS[name]
+    params, X = numbers(net, dtype, rng)
+    for lengths in LENGTHS:
+        Y, state, _ = net.forward(params, X, lengths=lengths, engine="reference")
+        Y2, state2 = net.predict(params, X, lengths=lengths, engine="compiled")
+        np.testing.assert_allclose(Y2, Y, atol=TOLERANCE[dtype])
+        for one, other in zip(flat(state), flat(state2), strict=True):
+            np.testing.assert_allclose(other, one, atol=TOLERANCE[dtype])
+        for loss in ("squared_error", cross_entropy(0.1), "logistic", huber(0.3), "absolute_error"):
+            of_classes = isinstance(loss, Loss) and loss.of_classes
+            y = rng.integers(4, size=Y.shape[:-1]) if of_classes else rng.random(Y.shape)
+            value, grads = net.loss_and_gradients(params, X, y, loss, lengths, engine="reference")
+            value2, grads2 = net.loss_and_gradients(params, X, y, loss, lengths, engine="compiled")
+            assert type(value2) is dtype
+            np.testing.assert_allclose(value2, value, rtol=100 * TOLERANCE[dtype])
+            np.testing.assert_allclose(grads2.X, grads.X, atol=TOLERANCE[dtype])
+            assert list(grads2) == list(params)
+            for k in params:
+                np.testing.assert_allclose(grads2[k], grads[k], atol=TOLERANCE[dtype])
+    assert runs == (["predict"] + ["learn", "hand out dX"] * 5) * 2
+
+
+@pytest.mark.parametrize("slices", [1, 2])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer(
+    name: str, dtype: Any, slices: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "WORK_FOR_THREADS", 0)
+    monkeypatch.setattr(compiled, "threads", lambda: slices)
+    runs, net = ran(monkeypatch), NETWORKS["last"]
+    params, X = numbers(net, dtype, rng)
+    batches = [Batch(X, rng.integers(4, size=5)) for _ in range(4)]
+    links = [(), (clip_by_norm(0.05),), (clip_by_norm(1e6), clip_by_value(0.01), decay_weights(0.1))]
+    for before in links:
+        optimizer = chain(*before, OPTIMIZERS[name](0.01)) if before else OPTIMIZERS[name](0.01)
+        plain = Network([saiki.GRU(3, 5), Readout("last"), Dense(5, 4)])  # training drops nothing here
+        own = {k.replace("3/", "2/"): v for k, v in params.items()}
+        one, other = (
+            list(train(plain, own, batches, optimizer, "cross_entropy", engine)) for engine in ("reference", "compiled")
+        )
+        np.testing.assert_allclose([s.loss for s in other], [s.loss for s in one], rtol=AFTER_UPDATES[dtype])
+        for k in own:
+            assert other[-1].params[k].dtype == dtype
+            np.testing.assert_allclose(other[-1].params[k], one[-1].params[k], atol=AFTER_UPDATES[dtype])
+        sizes = [[np.shape(a) for a in flat_state(step[-1].optimizer_state)] for step in (one, other)]
+        assert sizes[0] == sizes[1]
+    assert runs == ["train"] * 4 * len(links)
+
+
+def test_what_is_out_of_the_ordinary_is_left_to_the_layers(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = NETWORKS["each step"]
+    params, X = numbers(net, np.float64, rng)
+    y = rng.standard_normal((5, 7, 4))
+    missing = np.where(rng.random(y.shape) < 0.5, np.nan, y)
+    cases: list[dict[str, Any]] = [
+        {"y": missing},
+        {"sample_weight": rng.random(5)},
+        {"state": ((np.ones((5, 5)), np.ones((5, 5))), None)},
+        {"tbptt": 3},
+        {"X": X.tolist()},
+        {"X": rng.integers(3, size=X.shape)},
+        {"X": np.asfortranarray(X)},
+        {"y": y.tolist()},
+        {"y": y.astype(np.float32)},
+        {"y": rng.integers(4, size=(5, 7)).astype(float), "loss": "cross_entropy"},
+        {"y": np.full((5, 7, 4), 0.25), "loss": "cross_entropy"},
+        {"params": {k: np.asfortranarray(v) for k, v in reversed(params.items())}},
+        {"loss": Loss(lambda v, t: (np.asarray([(v - t) ** 2])[0], 2 * (v - t)))},  # Numba makes no array of this
+    ]
+    for change in cases:
+        arguments: dict[str, Any] = {"params": params, "X": X, "y": y, "loss": "squared_error"} | change
+        value, grads = net.loss_and_gradients(**arguments, engine="reference")
+        value2, grads2 = net.loss_and_gradients(**arguments, engine="compiled")
+        np.testing.assert_allclose(value2, value, rtol=1e-12)
+        for k in params:
+            np.testing.assert_allclose(grads2[k], grads[k], atol=1e-12)
+
+
+def test_an_optimizer_of_ones_own(rng: np.random.Generator) -> None:
+    """One with a rule is compiled, one without is called, and one that Numba does not understand is called too."""
+    net = Network([saiki.SimpleRNN(3, 5), Dense(5, 1)])
+    params, X = net.init(rng), rng.standard_normal((5, 7, 3))
+    signs = follow(UpdateRule(lambda g, w: -0.01 * np.sign(g)))
+    called = Optimizer(signs.init, signs.update)
+    odd = follow(UpdateRule(lambda g, w: np.stack([-0.01 * np.sign(g)])[0]))
+    results = [
+        [step.params for step in train(net, params, [Batch(X, X[..., 0])] * 3, optimizer, "squared_error")][-1]
+        for optimizer in (signs, called, odd)
+    ]
+    for k in params:
+        np.testing.assert_allclose(results[0][k], results[1][k], atol=1e-12)
+        np.testing.assert_allclose(results[0][k], results[2][k], atol=1e-12)
+
+
+def test_nothing_handed_out_is_written_to_again(rng: np.random.Generator) -> None:
+    net = NETWORKS["each step"]
+    params, X = numbers(net, np.float64, rng)
+    y, optimizer = rng.standard_normal((5, 7, 4)), sgd(0.1, decay=0.9)
+
+    def results(X: Array) -> list[Array]:
+        Y, state = net.predict(params, X)
+        _, grads = net.loss_and_gradients(params, X, y, "squared_error")
+        update = net.update(params, optimizer, optimizer.init(params), X, y, "squared_error")
+        memories = [m for one in optimizer.apart(update.optimizer_state) for memory in one[0] for m in memory.values()]
+        return [Y, *flat(state), grads.X, *grads.params.values(), *update.params.values(), *memories]
+
+    kept = results(X)
+    copies = [array.copy() for array in kept]
+    results(2 * X)
+    for array, copy in zip(kept, copies, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_a_tape_outlives_other_runs_of_its_layer(rng: np.random.Generator) -> None:
+    layer = saiki.GRU(3, 5)
+    params, X = layer.init(rng), rng.standard_normal((4, 6, 3))
+    H, _, tape = layer.forward(params, X)
+    expected = layer.backward(params, tape, np.ones_like(H))["Wh"].copy()
+    inner = tape.content.tape.states["h"]
+    before = inner.copy()
+    for _ in range(3):
+        layer.backward(params, layer.forward(params, 3 * X)[2], np.ones_like(H))
+    np.testing.assert_array_equal(layer.backward(params, tape, np.ones_like(H))["Wh"], expected)
+    del tape
+    for _ in range(3):
+        layer.forward(params, 3 * X)
+    np.testing.assert_array_equal(inner, before)
+
+
+def test_parameters_changed_in_place_are_seen(rng: np.random.Generator) -> None:
+    net = NETWORKS["each step"]
+    params, X = numbers(net, np.float64, rng)
+    net.predict(params, X)
+    params["0/Wh"] *= 2
+    np.testing.assert_allclose(net.predict(params, X)[0], net.forward(params, X, engine="reference")[0], atol=1e-12)
+
+
+def test_several_python_threads_at_once(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "WORK_FOR_THREADS", 0)
+    net = NETWORKS["last"]
+    params, batches = net.init(rng), [rng.standard_normal((16, 30, 3)) for _ in range(8)]
+    y = rng.integers(4, size=16)
+
+    def work(X: Array) -> tuple[Array, Array]:
+        return net.predict(params, X)[0], net.loss_and_gradients(params, X, y)[1]["0/Wh"]
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            for one, other in zip(pool.map(work, batches), map(work, batches), strict=True):
+                np.testing.assert_array_equal(one[0], other[0])
+                np.testing.assert_array_equal(one[1], other[1])
+
+
+def test_idle_plans_are_forgotten(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "KEPT", 0)
+    net = NETWORKS["each step"]
+    params, X = numbers(net, np.float64, rng)
+    for T in range(1, 8):
+        net.predict(params, X[:, :T])
+    assert sum(len(plans) for plans in compiled._plans.values()) == 1
+
+
+def flat(state: Any) -> list[Array]:
+    if isinstance(state, tuple):
+        return [array for part in state for array in flat(part)]
+    return [] if state is None else [state]
+
+
+def flat_state(state: Any) -> list[Any]:
+    if isinstance(state, tuple | list):
+        return [array for part in state for array in flat_state(part)]
+    return [state[name] for name in sorted(state)] if isinstance(state, dict) else [state]
+
+
+def test_every_loss_was_tried() -> None:
+    assert set(LOSSES) == {"squared_error", "absolute_error", "huber", "logistic", "cross_entropy"}
