@@ -212,6 +212,23 @@ def test_several_python_threads_at_once(rng: np.random.Generator, monkeypatch: p
                 np.testing.assert_array_equal(one[1], other[1])
 
 
+def test_outputs_never_depend_on_the_number_of_threads_and_gradients_need_not(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "WORK_FOR_THREADS", 0)
+    net = Network([saiki.LSTM(3, 40), Dense(40, 2)])
+    params, X = net.init(rng, dtype=np.float32), rng.standard_normal((21, 9, 3)).astype(np.float32)
+    results = []
+    for n_threads in (1, 2, 3, 5):
+        monkeypatch.setattr(compiled, "threads", lambda n=n_threads: n)
+        Y, _ = net.predict(params, X)
+        with saiki.limit_threads(n_slices=5):
+            results.append([Y, *net.loss_and_gradients(params, X, X[..., :2], "huber")[1].values()])
+    for other in results[1:]:
+        for one, two in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
 def test_idle_plans_are_forgotten(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled, "KEPT", 0)
     net = NETWORKS["each step"]

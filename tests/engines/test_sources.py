@@ -79,7 +79,7 @@ def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def prepared(net: saiki.Network, loss: Loss, shape: tuple[int, int], rng: np.random.Generator) -> tuple[Any, ...]:
     rules: tuple[Rule, ...] = (Rule(lambda g, w: -0.1 * g),)
-    made = plan.Plan(net._chain.links, layout.Size(*shape, NUMBER, 1, True), loss, rules)  # type: ignore[union-attr]
+    made = plan.Plan(net._chain.links, layout.Size(*shape, NUMBER, 1, 1, True), loss, rules)  # type: ignore[union-attr]
     params, X = net.init(rng), rng.standard_normal((*shape, 2))
     held = made.point(params, X.dtype)
     return made, params, X, held

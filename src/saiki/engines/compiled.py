@@ -22,7 +22,7 @@ from saiki.engines.loops import overwritten
 from saiki.engines.native import address
 from saiki.engines.plan import Plan, Slot
 from saiki.engines.tape import Schedule, Tape, Update, Walk
-from saiki.engines.threads import threads
+from saiki.engines.threads import slices, threads
 from saiki.errors import DtypeError
 from saiki.losses import Loss
 from saiki.optimizers import NormLimit, Optimizer, Rule
@@ -48,8 +48,10 @@ def _lease(
 ) -> Plan:
     """Return a plan that nobody uses, made now if there is none; it is ``busy`` until its user says otherwise."""
     B, T, _ = X.shape
-    n_slices = min(threads(), B) if chain.work * B * T > WORK_FOR_THREADS else 1
-    size = Size(B, T, X.dtype.type, n_slices, keep, masked)
+    n_threads = min(threads(), B) if chain.work * B * T > WORK_FOR_THREADS else 1
+    n_slices = slices()
+    n_slices = n_threads if n_slices is None else min(n_slices, B)
+    size = Size(B, T, X.dtype.type, n_slices, min(n_threads, n_slices), keep, masked)
     key = (chain, size, loss, rules)
     with _lock:
         for plan in _plans.get(key, ()):
@@ -300,7 +302,7 @@ class Streamer:
 
     def __init__(self, chain: Chain, params: Params, dtype: np.dtype[Any]) -> None:
         self._dtype = dtype
-        self._plan = plan = Plan(chain.links, Size(1, 1, dtype.type, 1, keep=False))
+        self._plan = plan = Plan(chain.links, Size(1, 1, dtype.type, 1, 1, keep=False))
         plan.point(params, dtype)
         plan.run("fetch")
         plan.set("walk", "fresh", 0)

@@ -31,6 +31,7 @@ class Size(NamedTuple):
         T: the number of steps.
         dtype: float32 or float64.
         n_slices: into how many slices the batch is cut.
+        n_threads: how many threads share them; no more than there are slices.
         keep: whether there will be a backward pass.
         masked: whether products with ``Wh`` see a mask.
     """
@@ -39,6 +40,7 @@ class Size(NamedTuple):
     T: int
     dtype: Any
     n_slices: int
+    n_threads: int
     keep: bool
     masked: bool = False
 
@@ -113,7 +115,7 @@ class Layout:
 
     def _shapes(self, link: Link, T: int) -> dict[str, tuple[int, ...]]:
         """Return the shapes of a link's arrays; those of a slice's own have the slices first."""
-        (B, _, dtype, S, keep, masked), cell = self.size, link.cell
+        (B, _, dtype, S, _, keep, masked), cell = self.size, link.cell
         F, H, G, A = link.n_features, link.n_units, len(link.cell.gates), len(link.cell.apart)
         rows = max((hi - lo for lo, hi in self.slices), default=0)
         steps, states = (T, T + 1) if keep else (min(T, 1), min(T + 1, 2))

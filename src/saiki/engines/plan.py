@@ -7,6 +7,7 @@ with no barrier; what the slices found is added up at the end, in a fixed order.
 import math
 import sys
 from collections.abc import Mapping
+from itertools import pairwise
 from threading import Lock
 from typing import Any, final
 
@@ -94,7 +95,7 @@ class Plan:
 
     def run(self, name: str) -> None:
         """Run "forward", "backward", "predict", "learn" or "hand out dX"."""
-        if self.size.n_slices == 1:
+        if self.size.n_threads == 1:
             run_at(*self._phases[name][0])
         else:
             for programs in self._phases[name]:
@@ -212,9 +213,15 @@ class Plan:
         return phases
 
     def _phases_of(self, *phases: list[Calls]) -> list[Any]:
-        """Return for each phase the addresses and lengths of the slices' programs; one slice has but one phase."""
-        if self.size.n_slices == 1:
-            phases = ([[call for phase in phases for call in phase[0]]],)
+        """Return for each phase the addresses and lengths of the threads' programs; one thread has but one phase."""
+        S, n_threads = self.size.n_slices, self.size.n_threads
+        if n_threads == 1:
+            phases = ([[call for phase in phases for calls in phase for call in calls]],)
+        else:
+            ends = [S * k // n_threads for k in range(n_threads + 1)]
+            phases = tuple(
+                [[call for calls in phase[lo:hi] for call in calls] for lo, hi in pairwise(ends)] for phase in phases
+            )
         result = []
         for phase in phases:
             programs = [program(calls) for calls in phase]
