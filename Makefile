@@ -19,7 +19,10 @@ check: .venv/check
 	$(BIN)/python -m pytest
 
 bench: .venv/bench
-	$(BIN)/python -m benchmarks.peers
+	$(BIN)/python -m benchmarks.peers --json peers.json --tables peers.md --picture peers.png
+	$(BIN)/python -m benchmarks.adder
+	$(BIN)/python -m benchmarks.stream
+	$(BIN)/python -m benchmarks.start
 
 format: .venv/check
 	$(BIN)/ruff format

@@ -46,6 +46,8 @@ def main() -> None:
     """Measure with one thread and with all, each in a process of its own, and show the rows."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__.split("\n")[0])
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the rows")
+    parser.add_argument("--tables", type=Path, metavar="FILE", help="where to write them as Markdown")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="where to draw them")
     parser.add_argument("--seconds", type=float, default=1.0, help="how long to measure each row (default 1)")
     parser.add_argument("--cells", nargs="+", choices=list(GATES), default=list(GATES))
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)
@@ -79,34 +81,95 @@ def main() -> None:
             "versions": {"saiki": saiki.__version__} | {name: version(name) for name in packages},
         }
         arguments.json.write_text(json.dumps({"about": about, "rows": rows}, indent=1))
+    if arguments.tables:
+        arguments.tables.write_text("\n\n".join(tables(rows)) + "\n")
+    if arguments.picture:
+        draw(rows, arguments.picture)
 
 
 def describe(row: dict[str, Any]) -> str:
     """Return a row as a line."""
-    shape = "x".join(map(str, row["shape"][:3])) + f"->{row['shape'][3]}"
-    best = min(row["torch_us"], row["jax_us"])
+    best = best_peer(row)
     return (
-        f"{row['cell']:7} {shape:16} {row['task']:8} {row['threads']} thread(s)  saiki {row['saiki_us']:9.0f}"
+        f"{row['cell']:7} {shape_of(row):16} {row['task']:8} {row['threads']} thread(s)  saiki {row['saiki_us']:9.0f}"
         f"  torch {row['torch_us']:9.0f}  jax {row['jax_us']:9.0f}  floor {row['floor_us']:8.0f} us"
         f"  best peer / saiki {best / row['saiki_us']:5.2f}  saiki / floor {row['saiki_us'] / row['floor_us']:5.2f}"
     )
 
 
+def shape_of(row: dict[str, Any]) -> str:
+    """Return a shape as ``BxTxF->H``."""
+    return "x".join(map(str, row["shape"][:3])) + f"->{row['shape'][3]}"
+
+
+def best_peer(row: dict[str, Any]) -> float:
+    """Return the time of the faster peer."""
+    return float(min(row["torch_us"], row["jax_us"]))
+
+
+def groups(rows: list[dict[str, Any]]) -> Iterator[tuple[str, int, list[dict[str, Any]]]]:
+    """Yield each task and number of threads, most first, with its rows."""
+    for threads in sorted({row["threads"] for row in rows}, reverse=True):
+        for task in reversed(TASKS):
+            yield task, threads, [row for row in rows if row["task"] == task and row["threads"] == threads]
+
+
 def summary(rows: list[dict[str, Any]]) -> str:
-    """Return, for each task and number of threads, the geometric mean against the best peer, and the rows won."""
+    """Return, for each task and number of threads, the geometric means against the peers, and the rows won."""
     lines = []
-    for threads in sorted({row["threads"] for row in rows}):
-        for task in TASKS:
-            ratios = [
-                min(row["torch_us"], row["jax_us"]) / row["saiki_us"]
-                for row in rows
-                if row["task"] == task and row["threads"] == threads
-            ]
-            lines.append(
-                f"{task:8} {threads} thread(s): faster than the best peer in {sum(r > 1 for r in ratios)} of"
-                f" {len(ratios)} rows, geometric mean {statistics.geometric_mean(ratios):.2f}"
-            )
+    for task, threads, some in groups(rows):
+        ratios = [best_peer(row) / row["saiki_us"] for row in some]
+        means = [
+            statistics.geometric_mean([time(row) / row["saiki_us"] for row in some])
+            for time in (lambda row: row["torch_us"], lambda row: row["jax_us"], best_peer)
+        ]
+        floors = [row["saiki_us"] / row["floor_us"] for row in some if row["shape"][3] >= 128]
+        small = [ratio for ratio, row in zip(ratios, some, strict=True) if row["shape"] in map(list, SHAPES[:3])]
+        lines.append(
+            f"{task:8} {threads} thread(s): faster than the best peer in {sum(r > 1 for r in ratios)} of {len(ratios)}"
+            f" rows; geometric means: PyTorch {means[0]:.2f}, JAX {means[1]:.2f}, the best {means[2]:.2f}; least"
+            f" {min(ratios):.2f}, of the small shapes {min(small):.2f}; over the floor from 128 units on"
+            f" {min(floors):.2f} to {max(floors):.2f}"
+        )
     return "\n".join(lines)
+
+
+def tables(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield a Markdown table for each task and number of threads."""
+    for task, threads, some in groups(rows):
+        lines = [f"### {task.capitalize()}, {threads} thread{'s' if threads > 1 else ''}\n"]
+        lines.append("| cell | B×T×F→H | saiki | PyTorch | JAX | floor | best peer / saiki | saiki / floor |")
+        lines.append("|---|---|---:|---:|---:|---:|---:|---:|")
+        for row in some:
+            shape, over = shape_of(row).replace("x", "×").replace("->", "→"), row["saiki_us"] / row["floor_us"]
+            times = " | ".join(f"{row[f'{name}_us']:.0f}" for name in ("saiki", "torch", "jax"))
+            ratio = best_peer(row) / row["saiki_us"]
+            lines.append(f"| {row['cell']} | {shape} | {times} | {row['floor_us']:.1f} | {ratio:.2f} | {over:.1f} |")
+        yield "\n".join(lines)
+
+
+def draw(rows: list[dict[str, Any]], file: Path) -> None:
+    """Draw how many times as fast as each peer saiki is, with all cores, and where the floor would be."""
+    import matplotlib.pyplot as plt
+
+    threads = max(row["threads"] for row in rows)
+    figure, axes = plt.subplots(2, 3, figsize=(13, 7.5), sharex=True, sharey="row", layout="constrained")
+    marks = (("floor_us", "the floor", ":", ""), ("jax_us", "JAX", "-", "s"), ("torch_us", "PyTorch", "-", "o"))
+    for line, task in zip(axes, reversed(TASKS), strict=True):
+        for axis, cell in zip(line, GATES, strict=True):
+            some = [r for r in rows if (r["task"], r["cell"], r["threads"]) == (task, cell, threads)]
+            for key, label, style, marker in marks:
+                kept = [(i, r[key] / r["saiki_us"]) for i, r in enumerate(some) if key != "floor_us" or i > 2]
+                axis.plot(*zip(*kept, strict=True), linestyle=style, marker=marker, label=label)
+            axis.axhline(1, color="black", linewidth=1)
+            axis.set_yscale("log")
+            axis.set_yticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
+            axis.set_xticks(range(len(some)), [shape_of(r).replace("->", "→\n") for r in some], fontsize=8)
+            axis.set_title(f"{cell}, {task}")
+        line[0].set_ylabel("its time / saiki's")
+    axes[0, 0].legend()
+    figure.suptitle(f"How many times as long as saiki they take, {threads} threads, float32 (above 1: saiki is faster)")
+    figure.savefig(file, dpi=110)
 
 
 def processor() -> str:
