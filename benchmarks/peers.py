@@ -164,7 +164,7 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
             axis.axhline(1, color="black", linewidth=1)
             axis.set_yscale("log")
             axis.set_yticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
-            axis.set_xticks(range(len(some)), [shape_of(r).replace("->", "→\n") for r in some], fontsize=8)
+            axis.set_xticks(range(len(some)), list(map(shape_of, some)), fontsize=8, rotation=35, ha="right")
             axis.set_title(f"{cell}, {task}")
         line[0].set_ylabel("its time / saiki's")
     axes[0, 0].legend()

@@ -56,7 +56,7 @@ class History:
 @click.option("--batch-size", type=click.IntRange(1), default=1, help="Examples that each update learns from.")
 @click.option("--iterations", type=click.IntRange(1), default=10_000, help="Number of updates.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Same seed, same numbers.")
-@click.option("--engine", type=click.Choice(list(ENGINES)), help="Code that computes.  [default: reference]")
+@click.option("--engine", type=click.Choice(list(ENGINES)), help="Code that computes.  [default: compiled]")
 @click.option("--every", type=click.IntRange(1), default=1000, help="Print an example every so many updates.")
 @click.option("--picture", type=PictureFile(), default="adder.png", help="Picture of the loss, or 'none'.")
 @click.option("--json", "json_file", type=OutputFile(), help="File for the settings and the whole history.")

@@ -90,18 +90,16 @@ _made: dict[str, Any] = {}
 
 
 class _Announcement(event.Listener):
-    """Says once for each purpose that something is compiled, and why it takes so long."""
+    """Says once for each purpose that something is compiled, and the first time what that means."""
 
     def __init__(self, purpose: str) -> None:
         self.purpose = purpose
 
     def on_start(self, event: Any) -> None:  # noqa: ARG002
         if self.purpose not in _said:
+            why = "" if _said else " for this machine: seconds, but only once, as later processes find it in the cache"
+            log.warning("saiki compiles %s%s", self.purpose, why)
             _said.add(self.purpose)
-            log.warning(
-                "saiki compiles %s for this machine: a few seconds, once; the next process finds it in the cache.",
-                self.purpose,
-            )
 
     def on_end(self, event: Any) -> None:
         pass

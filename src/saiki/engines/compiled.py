@@ -51,14 +51,14 @@ def _lease(
     n_threads = min(threads(), B) if chain.work * B * T > WORK_FOR_THREADS else 1
     n_slices = slices()
     n_slices = n_threads if n_slices is None else min(n_slices, B)
-    size = Size(B, T, X.dtype.type, n_slices, min(n_threads, n_slices), keep, masked)
-    key = (chain, size, loss, rules)
+    key = (chain, X.shape, X.dtype, n_slices, n_threads, keep, masked, loss, rules)
     with _lock:
         for plan in _plans.get(key, ()):
             if plan.idle:
                 plan.busy = True
                 _plans.move_to_end(key)
                 return plan
+    size = Size(B, T, X.dtype.type, n_slices, min(n_threads, n_slices), keep, masked)
     plan = Plan(chain.links, size, loss, rules)
     plan.busy = True
     with _lock:
