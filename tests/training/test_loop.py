@@ -1,12 +1,14 @@
 """The training loop."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
 
 import saiki
-from saiki.optimizers import sgd
+from saiki.engines import plan
+from saiki.optimizers import Optimizer, adam, sgd
 from saiki.training import Batch, train
 
 NET = saiki.Network([saiki.SimpleRNN(1, 4, "relu"), saiki.Dense(4, 1)])
@@ -93,3 +95,59 @@ def test_typical_mistakes_get_an_answer(rng: np.random.Generator) -> None:
             list(train(NET, params, batches, optimizer, "squared_error"))  # type: ignore[arg-type]
     with pytest.raises(saiki.ArgumentError, match="learning_rate must be a positive, finite number; got dict"):
         sgd(params)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("engine", ["reference", "compiled"])
+@pytest.mark.parametrize("optimizer", [sgd(0.1), sgd(0.1, decay=0.9), adam(0.01)], ids=["sgd", "momentum", "adam"])
+def test_updates_made_ahead_are_the_same_updates(
+    optimizer: Optimizer, engine: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = saiki.Network([saiki.GRU(2, 4), saiki.Dense(4, 1)])
+    params = net.init(rng)
+    batches = [Batch(rng.standard_normal((3, 5, 2)), rng.standard_normal((3, 5))) for _ in range(7)]
+    odd = Batch(batches[0].X, np.full((3, 5), np.nan), sample_weight=np.ones(3))
+    for stream in (batches, [*batches[:3], Batch(batches[0].X[:, :2], batches[0].y[:, :2]), odd, *batches]):
+        one, other = (list(train(net, params, stream, optimizer, "huber", engine, ahead=n)) for n in (1, 3))
+        assert [step.iteration for step in other] == list(range(1, len(stream) + 1))
+        for a, b in zip(one, other, strict=True):
+            assert a.batch is b.batch
+            assert type(a.loss) is type(b.loss) is float
+            assert a.loss == pytest.approx(b.loss, rel=1e-12, abs=1e-12)
+            for k in params:
+                np.testing.assert_allclose(a.params[k], b.params[k], atol=1e-13)
+                np.testing.assert_allclose(a.before[k], b.before[k], atol=1e-13)
+        for x, y in zip(
+            optimizer.apart(one[-1].optimizer_state), optimizer.apart(other[-1].optimizer_state), strict=True
+        ):
+            assert x[1] == y[1] == len(stream)
+            for m, w in zip(x[0], y[0], strict=True):
+                for k in params:
+                    np.testing.assert_allclose(m[k], w[k], atol=1e-13)
+
+
+def test_ahead_the_engine_makes_all_updates_in_one_call(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, make = [], plan.Plan.train_again
+
+    def counted(self: plan.Plan, *arguments: Any) -> None:
+        calls.append(len(arguments[0]))
+        make(self, *arguments)
+
+    monkeypatch.setattr(plan.Plan, "train_again", counted)
+    list(train(NET, NET.init(rng), [BATCH] * 10, sgd(0.01), "squared_error", ahead=4))
+    assert calls == [4, 4, 2]
+
+
+def test_divergence_ahead_is_seen_at_its_own_iteration() -> None:
+    params = NET.init(np.random.default_rng(0))
+    seen: list[list[int]] = []
+    for ahead in (1, 50):
+        seen.append([])
+        with pytest.raises(saiki.DivergenceError) as error:
+            for step in train(NET, params, [BATCH] * 200, sgd(1e6), "squared_error", ahead=ahead):
+                seen[-1].append(step.iteration)
+        assert f"at iteration {len(seen[-1]) + 1}:" in str(
+            error.value
+        ) or f"after iteration {len(seen[-1]) + 1}:" in str(error.value)
+    assert seen[0] == seen[1]

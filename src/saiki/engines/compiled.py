@@ -7,6 +7,7 @@ sets a few addresses and runs.
 """
 
 from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from functools import cache
 from threading import Lock
 from typing import Any, TypeAlias, final
@@ -191,19 +192,83 @@ def train(
         plan.slots[Slot.GRADIENTS] = address(plan.total)
         plan.set("first walk back", "wants_dx", 0)
         plan.run("train")
-        if not plan.well:
+        well, finite = plan.well, plan.still_well  # both, since to ask is to forget
+        if not well:
             return None
-        after, memories = plan.adopt(new[0]), iter(new[1:])
-        states = [
-            (tuple(plan.split(next(memories)) for _ in range(rule.memories)), one[1] + 1)
-            if isinstance(rule, Rule)
-            else one
-            for rule, one in zip(rules, states, strict=True)
-        ]
-        return Update(plan.value, after, optimizer.together(iter(states)), plan.still_well)
+        after = plan.split(new[0])
+        plan.adopt(after, new[0])
+        state = _state_after(optimizer, states, map(plan.split, new[1:]), 1)
+        return Update(plan.value, after, state, finite)
     finally:
         del held
         plan.busy = False
+
+
+MOST_AHEAD = 1_000_000
+"""How many numbers of parameters and memories may be kept for updates that nobody has looked at yet."""
+
+
+def train_all(
+    chain: Chain, params: Params, pairs: Sequence[tuple[Any, Any]], loss: Loss, optimizer: Optimizer, state: Any
+) -> Iterator[Update] | None:
+    """Update the parameters of a chain once for each pair. See ``saiki.engines.tape.Engine``."""
+    rules, n = optimizer.rules, len(pairs)
+    Xs, ys = [X for X, _ in pairs], [y for _, y in pairs]
+    X, y = Xs[0], ys[0]
+    if rules is None or not all(_alike(one, X) for one in Xs) or not all(_alike(one, y) for one in ys):
+        return None
+    ready = _ready(chain, params, X, None, loss, rules) if y.dtype == X.dtype else None
+    if ready is None:
+        return None
+    plan, held = ready
+    try:
+        states = optimizer.apart(state)
+        if plan.size.n_threads > 1 or not plan.trains or n * plan.n_gradients * len(plan.new) > MOST_AHEAD:
+            return None
+        if not _set_targets(plan, y, loss, held) or not _set_memories(plan, rules, states, held):
+            return None
+        flats = [np.empty((n, plan.n_gradients), X.dtype) for _ in plan.new]
+        rates, losses = np.empty((n, *plan.rates.shape), X.dtype), np.empty(n, X.dtype)
+        for step in range(n):
+            _set_rates(rates[step], rules, states, step)
+        plan.slots[Slot.GRADIENTS] = address(plan.total)
+        plan.set("first walk back", "wants_dx", 0)
+        plan.train_again(Xs, ys, flats, rates, losses)
+        well, finite = plan.well, plan.still_well
+        return _updates(plan, optimizer, states, losses, flats) if well and finite else None
+    finally:
+        del held
+        plan.busy = False
+
+
+def _alike(array: Any, first: Any) -> bool:
+    """Whether an array lies in memory as the first one does."""
+    plain = type(array) is np.ndarray and type(first) is np.ndarray and array.flags.c_contiguous
+    return plain and array.shape == first.shape and array.dtype == first.dtype
+
+
+def _updates(
+    plan: Plan, optimizer: Optimizer, states: list[Any], losses: Array, flats: list[Array]
+) -> Iterator[Update]:
+    """Yield what each update has changed, from a row for each of the parameters and of whatever is remembered."""
+    params, *memories = (plan.split(flat) for flat in flats)
+    for step, loss in enumerate(losses):
+        state = _state_after(optimizer, states, (_row(memory, step) for memory in memories), step + 1)
+        yield Update(loss, _row(params, step), state, True)
+
+
+def _row(rows: Params, step: int) -> Params:
+    return {name: array[step] for name, array in rows.items()}
+
+
+def _state_after(optimizer: Optimizer, states: list[Any], memories: Iterator[Params], updates: int) -> Any:
+    """Return the optimizer's state after so many updates, when this is what it remembers."""
+    after = []
+    for rule, state in zip(optimizer.rules or (), states, strict=True):
+        if isinstance(rule, Rule):
+            state = tuple(next(memories) for _ in range(rule.memories)), state[1] + updates
+        after.append(state)
+    return optimizer.together(iter(after))
 
 
 def learn(chain: Chain, params: Params, X: Any, y: Any, loss: Loss, lengths: Any) -> tuple[Any, Params, Array] | None:
@@ -248,12 +313,10 @@ def _set_targets(plan: Plan, y: Any, loss: Loss, held: list[Array]) -> bool:
 def _set_memories(plan: Plan, rules: Rules, states: list[Any], held: list[Array]) -> bool:
     """Point at what the optimizer remembers, and set its rates; False if it is not the plain case."""
     memories: list[Params] = []
-    rates: tuple[list[float], list[float]] = [], []
     for rule, state in zip(rules, states, strict=True):
         if isinstance(rule, Rule):
             memories += state[0]
-            for ndim, of in enumerate(rates, start=1):
-                of += rule.rates(state[1], ndim)
+    _set_rates(plan.rates, rules, states, 0)
     for m, memory in enumerate(memories):
         for k, (name, shape) in enumerate(plan.params):
             array = memory[name]
@@ -261,10 +324,18 @@ def _set_memories(plan: Plan, rules: Rules, states: list[Any], held: list[Array]
                 return False
             held.append(np.ascontiguousarray(array))
             plan.old[m, k] = address(held[-1])
-    for ndim, of in enumerate(rates):
-        for k, rate in enumerate(of):
-            plan.rates[ndim, k] = rate
     return True
+
+
+def _set_rates(rates: Array, rules: Rules, states: list[Any], step: int) -> None:
+    """Write the rates of an update, so many after the present one, for vectors and for matrices."""
+    k = 0
+    for rule, state in zip(rules, states, strict=True):
+        if isinstance(rule, Rule):
+            both = [rule.rates(state[1] + step, ndim) for ndim in (1, 2)]
+            for vectors, matrices in zip(*both, strict=True):
+                rates[0, k], rates[1, k] = vectors, matrices
+                k += 1
 
 
 def _ready(

@@ -124,6 +124,15 @@ def run_at(start, length):  # type: ignore[no-untyped-def]
         call(program[i], program[i + 1])
 
 
+@njit([types.void(types.int64, types.int64, types.int64[::1], types.int64[:, ::1])], cache=True, nogil=True)
+def run_again(start, length, places, words):  # type: ignore[no-untyped-def]
+    """Run a program once for each row of words; before, each word is put where its place says."""
+    for r in range(words.shape[0]):
+        for p in range(len(places)):
+            _wholes(places[p])[0] = words[r, p]
+        run_at(start, length)
+
+
 @njit(cache=True)
 def address(array):  # type: ignore[no-untyped-def]
     """Return where an array's first number stands; five times as fast as to ask NumPy."""

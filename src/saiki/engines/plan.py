@@ -19,7 +19,7 @@ from saiki.engines.crew import crew
 from saiki.engines.kernels import ARGUMENTS, kernel_of, update_arguments, updater, weigher
 from saiki.engines.layout import Layout, Size
 from saiki.engines.loops import backward_arguments, forward_arguments, runs_of
-from saiki.engines.native import Argument, Table, address, program, run_at
+from saiki.engines.native import Argument, Table, address, program, run_again, run_at
 from saiki.engines.tape import Schedule
 from saiki.engines.walks import backward_walk, forward_walk
 from saiki.losses import Loss
@@ -101,6 +101,45 @@ class Plan:
             for programs in self._phases[name]:
                 crew().run(programs)
 
+    def train_again(self, Xs: list[Array], ys: list[Array], flats: list[Array], rates: Array, losses: Array) -> None:
+        """Run "train" once for each pair of inputs and targets; all arrays must be as those that it is pointed at.
+
+        Args:
+            Xs: the inputs, in turn.
+            ys: the targets.
+            flats: the parameters after each update, and whatever the optimizer remembers then; a row for each update.
+            rates: the optimizer's rates ``(n, 2, n_rates)``.
+            losses: a number for each update, to be written.
+        """
+        n, size = len(Xs), losses.itemsize
+        steps, slots, old = np.arange(n), address(self.slots), address(self.old)
+        columns: dict[int, Any] = {
+            slots + 8 * Slot.X: [address(X) for X in Xs],
+            slots + 8 * Slot.TARGETS: [address(y) for y in ys],
+        }
+        for m, flat in enumerate(flats):
+            after = address(flat) + steps * flat.strides[0]
+            columns[address(self.new) + 8 * m] = after
+            for k, offset in enumerate(self._offsets):
+                place = slots + 8 * (Slot.PARAMS + k) if m == 0 else old + 8 * ((m - 1) * len(self.params) + k)
+                first = self.slots[Slot.PARAMS + k] if m == 0 else self.old[m - 1, k]
+                columns[place] = np.append(first, after[:-1] + offset)
+        lent = [(self._tables["weigh"][0], "value", address(losses) + steps * size)]
+        for table, (_, shape) in zip(self._tables["update"], self.params, strict=True):
+            lent.append((table, "rates", address(rates[:, min(len(shape), 2) - 1]) + steps * rates.strides[0]))
+        before = [table.words[table.places[name]] for table, name, _ in lent]
+        for table, name, words in lent:
+            columns[address(table.words) + 8 * table.places[name]] = words
+        words = np.empty((n, len(columns)), np.int64)
+        for p, column in enumerate(columns.values()):
+            words[:, p] = column
+        try:
+            start, length = self._phases["train"][0]
+            run_again(start, length, np.array(list(columns), np.int64), words)
+        finally:
+            for (table, name, _), word in zip(lent, before, strict=True):
+                table[name] = word
+
     @property
     def learns(self) -> bool:
         """Whether the loss is one that can be compiled."""
@@ -160,12 +199,10 @@ class Plan:
             held.append(self._known[k])
         return held
 
-    def adopt(self, flat: Array) -> Params:
-        """Return parameters that lie one after another, and point at them: they are the next ones to be run with."""
-        params = self.split(flat)
+    def adopt(self, params: Params, flat: Array) -> None:
+        """Point at parameters that lie one after another: they are the next ones to be run with."""
         self._known[:] = params.values()
         self.slots[Slot.PARAMS :] = self._offsets + address(flat)
-        return params
 
     def final_states(self) -> list[tuple[Array, ...]]:
         """Return, for each link that carries a state, its states after the last step of each sequence."""
@@ -181,10 +218,11 @@ class Plan:
                 finals.append(final)
         return finals
 
-    def split(self, gradients: Array) -> dict[str, Array]:
-        """Return the gradient of each parameter, as a part of all gradients in one piece."""
+    def split(self, flat: Array) -> dict[str, Array]:
+        """Return for each parameter its part of what lies in one piece; of rows of such pieces, a row for each."""
         return {
-            name: gradients[place].reshape(shape) for (name, shape), place in zip(self.params, self.places, strict=True)
+            name: flat[..., place].reshape(*flat.shape[:-1], *shape)
+            for (name, shape), place in zip(self.params, self.places, strict=True)
         }
 
     def _make_phases(self, loss: Loss | None) -> dict[str, list[Any]]:

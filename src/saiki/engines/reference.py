@@ -31,7 +31,7 @@ def predict(*_: Any) -> None:
     """Leave it to the layers, one by one: so each step is to be seen."""
 
 
-learn = train = stream = predict
+learn = train = train_all = stream = predict
 
 
 def forward(

@@ -1,6 +1,6 @@
 """What an engine keeps of a forward pass, in an order that makes time and ragged lengths cheap to walk."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -229,6 +229,20 @@ class Engine(Protocol):
         """Update the parameters of a whole chain once.
 
         None, as for ``predict``, asks for ``learn`` and the optimizer's own update.
+        """
+
+    def train_all(
+        self,
+        chain: Chain,
+        params: Params,
+        pairs: Sequence[tuple[Any, Any]],
+        loss: Loss,
+        optimizer: Optimizer,
+        state: Any,
+    ) -> "Iterator[Update] | None":
+        """Update the parameters once for each pair of inputs and targets, and only then tell of it, update by update.
+
+        None, as for ``predict``, asks for ``train``.
         """
 
     def stream(

@@ -24,6 +24,9 @@ OUTPUTS = {"squared_error": ("sigmoid", 0.5), "logistic": ("identity", 0.0)}
 DRAWN_AT_ONCE = 4096
 """Pairs to train on are drawn in blocks of about so many."""
 
+AHEAD = 100
+"""So many updates are made before the first of them is told of: no pair depends on what was learnt before."""
+
 ALL_PAIRS_UP_TO = 12
 """With more bits than this, a random sample of the pairs is tried."""
 
@@ -171,7 +174,7 @@ class Experiment:
             DivergenceError: the loss left the finite numbers.
         """
         optimizer = OPTIMIZERS[self.optimizer](self.learning_rate)
-        return train(self.network, self.init(), self.batches(), optimizer, self.loss, self.engine)
+        return train(self.network, self.init(), self.batches(), optimizer, self.loss, self.engine, ahead=AHEAD)
 
     def predict(self, params: Params, X: Array) -> Array:
         """Return the bits ``(n, bits)`` that the network says, as booleans."""
