@@ -1,4 +1,4 @@
-"""``python -m benchmarks.adder``: the note's 10,000 updates of the binary adder, as a plain NumPy loop and by saiki.
+"""``python -m benchmarks.adder``: 10,000 updates of the binary adder, as a plain NumPy loop and by saiki.
 
 Both do the same arithmetic on the same numbers, one example of 8 steps at a time: tanh units, a sigmoid output, squared
 error, backpropagation through time, plain gradient descent. They take turns, a part of the iterations each; the losses
@@ -19,7 +19,7 @@ from saiki.training import Batch
 
 
 def plain(params: Params, batches: Iterator[Batch], rate: float) -> Iterator[float]:
-    """Train as the note does, step by step, and yield the loss of each iteration."""
+    """Train step by step, and yield the loss of each iteration."""
     Wx, Wh, W = (params[name].copy() for name in ("0/Wx", "0/Wh", "1/W"))
     for batch in batches:
         X, target = batch.X[0], batch.y[0]

@@ -7,7 +7,7 @@ import pytest
 
 import saiki
 from saiki.arrays import Array
-from saiki.losses import LOSSES, Loss, cross_entropy, evaluate, huber
+from saiki.losses import LOSSES, Loss, cross_entropy, evaluate, huber, squared_error
 
 SMOOTHED = cross_entropy(label_smoothing=0.2)
 EVERY: dict[str, Loss] = LOSSES | {"narrow huber": huber(0.3), "smoothed cross-entropy": SMOOTHED}
@@ -151,3 +151,18 @@ def test_outputs_at_missing_targets_touch_nothing() -> None:
 def test_what_is_no_distribution_is_refused(row: list[float]) -> None:
     with pytest.raises(saiki.ArgumentError, match="not negative, and each row summing to 1"):
         evaluate("cross_entropy", [[0.0, 0.0]], [row])
+
+
+def test_losses_that_cannot_work() -> None:
+    for function, message in (
+        (lambda v, t: (v - t) ** 2, "must take 2 arrays and return two, .* fails: ValueError"),
+        (
+            lambda v, t: (((v - t) ** 2).mean(), v - t),
+            r"a value and a slope for every output, .* got \(\) and \(1, 2\)",
+        ),
+        (lambda v, t: (v, 1.0 if v > t else -1.0), "fails: ValueError: .* without 'if'"),
+    ):
+        with pytest.raises(saiki.ArgumentError, match=message):
+            Loss(function)  # type: ignore[arg-type]
+    with pytest.raises(saiki.ArgumentError, match=r"loss must be a name or a Loss; got .* Try saiki.losses.Loss"):
+        evaluate(squared_error, np.zeros((1, 1)), np.zeros(1))  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from saiki.arrays import Params
 from saiki.optimizers import (
     OPTIMIZERS,
     Optimizer,
+    Rule,
     adamw,
     apply_updates,
     chain,
@@ -16,6 +17,7 @@ from saiki.optimizers import (
     constant,
     cosine,
     decay_weights,
+    follow,
     scale_by_learning_rate,
     sgd,
     step,
@@ -138,3 +140,15 @@ def test_gradients_that_are_zero_or_not_finite_pass_the_clip() -> None:
         np.testing.assert_array_equal(clipped["a"], grads["a"])
     with pytest.raises(saiki.ArgumentError, match="updates must be a whole number of at least 1"):
         warm_up(1.0, 0)
+
+
+def test_rules_and_chains_that_cannot_work() -> None:
+    for rule, message in (
+        (lambda g, w: -g, r"rule must be a saiki.optimizers.Rule; got .* Try Rule"),
+        (Rule(lambda g: -g), "must take g, w, 0 memories and 0 rates, .*; on arrays it fails: TypeError"),
+        (Rule(lambda g, w, m: g, memories=1), "must return g and 1 memories, 2 in all; got 1"),
+    ):
+        with pytest.raises(saiki.ArgumentError, match=message):
+            follow(rule)  # type: ignore[arg-type]
+    with pytest.raises(saiki.ArgumentError, match="links must be one or more optimizers"):
+        chain([sgd(0.1)])  # type: ignore[arg-type]

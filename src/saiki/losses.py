@@ -47,6 +47,21 @@ class Loss:
     between: tuple[float, float] = (-math.inf, math.inf)
     label_smoothing: float = 0.0
 
+    def __post_init__(self) -> None:
+        parts = 3 if self.of_classes else 2
+        try:
+            value, slope = self.function(*(np.full((1, 2), 0.5) for _ in range(parts)))
+        except Exception as error:
+            raise ArgumentError(
+                f"function must take {parts} arrays and return two, the values and their slopes; it fails:"
+                f" {type(error).__name__}: {error}. Write it with arithmetic and NumPy's functions, without 'if'."
+            ) from error
+        if not np.shape(value) == np.shape(slope) == (1, 2):
+            raise ArgumentError(
+                "function must return a value and a slope for every output, of the outputs' shape (1, 2); got"
+                f" {np.shape(value)} and {np.shape(slope)}. The mean is taken afterwards."
+            )
+
     def __call__(self, output: Array, target: Array) -> tuple[Array, Array]:
         """Return the values and slopes for arrays; the values of a row of classes are added up, ``(..., 1)``."""
         if not self.of_classes:
@@ -129,7 +144,13 @@ LOSSES: dict[str, Loss] = {
 
 
 def as_loss(loss: str | Loss) -> Loss:
-    """Return the loss of that name, or the loss itself."""
+    """Return the loss of that name, or the loss itself.
+
+    Raises:
+        ArgumentError: no such loss, or a bare function.
+    """
+    if callable(loss) and not isinstance(loss, Loss):
+        raise ArgumentError(f"loss must be a name or a Loss; got {loss!r}. Try saiki.losses.Loss(function), or a name.")
     return loss if isinstance(loss, Loss) else choose("loss", loss, LOSSES)
 
 
@@ -234,7 +255,8 @@ def _distribution(target: Array, exists: Array, n_classes: int) -> Array:
     if wrong.any():
         raise ArgumentError(
             f"y must hold class indices from 0 to {n_classes - 1}, as there are {n_classes} outputs;"
-            f" got {indices[wrong][0]}. Number the classes from 0 or give the last layer more outputs."
+            f" got {indices[wrong][0]}. Number the classes from 0, give"
+            " the last layer more outputs, or, where y is no class, choose a loss such as 'squared_error'."
         )
     return (indices[..., None] == np.arange(n_classes)).astype(np.float64)
 

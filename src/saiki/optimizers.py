@@ -74,7 +74,19 @@ class Optimizer:
         return None if None in parts else tuple(rule for part in parts if part for rule in part)
 
     def apart(self, state: Any) -> list[Any]:
-        """Return the states of all links in turn."""
+        """Return the states of all links in turn.
+
+        Raises:
+            ArgumentError: it is not the state of such an optimizer.
+        """
+        fits = not self.links or (isinstance(state, tuple) and len(state) == len(self.links))
+        if isinstance(self.rule, Rule):
+            fits = isinstance(state, tuple) and len(state) == 2 and len(state[0]) == self.rule.memories
+        if not fits:
+            raise ArgumentError(
+                "optimizer_state must be what this optimizer's init(params) made, or the update before returned;"
+                f" got {state!r}."
+            )
         if not self.links:
             return [state]
         return [one for link, part in zip(self.links, state, strict=True) for one in link.apart(part)]
@@ -93,6 +105,10 @@ def chain(*links: Optimizer) -> Optimizer:
     >>> apply_updates(params, updates)
     {'W': array([0.5])}
     """
+    wrong = next((link for link in links if not isinstance(link, Optimizer)), None)
+    if wrong is not None or not links:
+        got = "none" if not links else f"{wrong!r}"
+        raise ArgumentError(f"links must be one or more optimizers, one after another; got {got}. Try chain(adam()).")
 
     def update(grads: Params, state: tuple[Any, ...], params: Params) -> tuple[Params, tuple[Any, ...]]:
         states = []
@@ -112,11 +128,29 @@ def apply_updates(params: Params, updates: Params) -> Params:
 def follow(rule: Rule) -> Optimizer:
     """Return the link that follows a rule for every number; its state is what it remembers, and the count of updates.
 
+    Raises:
+        ArgumentError: no ``Rule``, or one whose function does not take or return as many numbers as it must.
+
     >>> halve = follow(Rule(lambda g, w: g / 2))
     >>> params = {"W": np.array([1.0])}
     >>> halve.update({"W": np.array([4.0])}, halve.init(params), params)[0]
     {'W': array([2.])}
     """
+    if not isinstance(rule, Rule):
+        raise ArgumentError(f"rule must be a saiki.optimizers.Rule; got {rule!r}. Try Rule(lambda g, w: -0.1 * g).")
+    values = [np.full(2, 0.5) for _ in range(2 + rule.memories)]
+    try:
+        tried = rule.function(*values, *rule.rates(0, 1))
+    except Exception as error:
+        raise ArgumentError(
+            f"rule: its function must take g, w, {rule.memories} memories and {len(rule.rates(0, 1))} rates, numbers or"
+            f" arrays; on arrays it fails: {type(error).__name__}: {error}."
+        ) from error
+    count = len(tried) if isinstance(tried, tuple) else 1
+    if count != 1 + rule.memories:
+        raise ArgumentError(
+            f"rule: its function must return g and {rule.memories} memories, {1 + rule.memories} in all; got {count}."
+        )
 
     def init(params: Params) -> tuple[tuple[Params, ...], int]:
         return tuple({name: np.zeros_like(w) for name, w in params.items()} for _ in range(rule.memories)), 0

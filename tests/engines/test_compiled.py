@@ -1,6 +1,7 @@
 """The compiled engine gives the numbers of the reference engine, really runs, and the next process finds it."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -137,7 +138,7 @@ def test_a_cell_of_ones_own_with_helpers_and_a_closure() -> None:
 
 def test_a_cell_that_cannot_be_compiled_is_an_error_that_says_what_to_do() -> None:
     def forward(a: Any) -> Any:
-        return tanh(a) if format(a, "f") else a
+        return np.stack([tanh(a)])[0]
 
     layer = saiki.Recurrent(Cell("odd", forward, lambda dh, h: dh * dtanh(h)), 2, 3)
     with pytest.raises(saiki.ArgumentError, match=r"'odd' cannot be compiled; Numba says: .+ use engine='reference'"):
@@ -272,7 +273,7 @@ def test_the_next_process_finds_what_this_one_compiled(tmp_path: Path) -> None:
     for cell in ("simple", "own"):  # one with helpers of its own, held in closures
         first, said = run(cell)
         assert any("backward_walk" in path.name for path in first)
-        assert said.count(f"saiki compiles the {cell} cell for float32") == 1
+        assert len(re.findall(f"saiki compiles the {cell}.* cell for float32", said)) == 1
         assert said.count("only once") == 1
         assert run(cell) == (first, "")
     assert run("mgu")[0].keys() > first.keys()
@@ -284,6 +285,6 @@ def test_where_nothing_can_be_written_beside_the_code_the_users_cache_is_used(tm
     (copy / "engines" / "__pycache__").write_text("no folder can be made here")
     home = {"PYTHONPATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "home"), "HOME": str(tmp_path / "home")}
     environment = home | {"LOCALAPPDATA": str(tmp_path / "home"), "NUMBA_CACHE_DIR": ""}
-    assert "saiki compiles the simple cell" in run_code("simple", **environment)
+    assert "saiki compiles the simple (tanh) cell for float32" in run_code("simple", **environment)
     assert any("backward_walk" in path.name for path in (tmp_path / "home").rglob("*.nbi"))
     assert run_code("simple", **environment) == ""

@@ -81,7 +81,7 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert threads.threads() == 2
     for bad in (0, "two", 1.5):
         with (
-            pytest.raises(saiki.ArgumentError, match="n_jobs must be a whole number of at least 1; got"),
+            pytest.raises(saiki.ArgumentError, match="n_jobs must be a whole number other than 0, or None; got"),
             saiki.limit_threads(bad),  # type: ignore[arg-type]
         ):
             pass

@@ -60,11 +60,15 @@ def test_bad_steps() -> None:
     stream = saiki.Stream(layer, layer.init(np.random.default_rng(0)))
     with pytest.raises(saiki.ArgumentError, match="x must be the features of one step"):
         stream.step(np.zeros((1, 2)))
-    with pytest.raises(saiki.ShapeError, match="X must have 2 features"):
+    with pytest.raises(saiki.ShapeError, match=r"x must be the features of one step .* shape \(2,\); got \(3,\)"):
         stream.step(np.zeros(3))
-    with pytest.raises(saiki.ArgumentError, match="X must be finite"):
+    with pytest.raises(saiki.ArgumentError, match="x must be finite; got nan"):
         stream.step(np.full(2, np.nan))
     with pytest.raises(saiki.ShapeError, match=r"state must be the tuple \(h, c\)"):
         stream.step(np.zeros(2), np.zeros((1, 3)))
+    with pytest.raises(
+        saiki.ArgumentError, match=r"layer must be a layer or network; got .* Try Stream\(net, params\)"
+    ):
+        saiki.Stream(saiki.LSTM, {})  # type: ignore[arg-type]
     with pytest.raises(saiki.ArgumentError, match="params must have the keys"):
         saiki.Stream(layer, {})

@@ -151,3 +151,13 @@ def test_divergence_ahead_is_seen_at_its_own_iteration() -> None:
             error.value
         ) or f"after iteration {len(seen[-1]) + 1}:" in str(error.value)
     assert seen[0] == seen[1]
+
+
+def test_an_update_with_what_is_not_its_optimizer_or_state(rng: np.random.Generator) -> None:
+    params = NET.init(rng)
+    for engine in ("reference", "compiled"):
+        with pytest.raises(saiki.ArgumentError, match="optimizer must be one such as"):
+            NET.update(params, "adam", None, BATCH.X, BATCH.y, "huber", engine=engine)  # type: ignore[arg-type]
+        for state in (None, sgd(0.1).init(params), ((), ())):
+            with pytest.raises(saiki.ArgumentError, match=r"optimizer_state must be what this optimizer's init"):
+                NET.update(params, adam(0.1), state, BATCH.X, BATCH.y, "huber", engine=engine)

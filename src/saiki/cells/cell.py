@@ -231,11 +231,15 @@ class Cell:
         return FunctionType(function.__code__, words, function.__name__, None, function.__closure__)
 
     def _check_count(self, function: CellFunction, takes: tuple[str, ...], returns: tuple[str, ...]) -> None:
-        """Run a function on single numbers, and hold it to the number of values that it must return."""
-        try:
-            returned = function(*(np.float64(0.5) for _ in takes))
-        except Exception as error:
-            self._refuse(f"{function.__name__} fails on single numbers: {type(error).__name__}: {error}")
+        """Run a function on arrays and on numbers, and hold it to the number of values that it must return."""
+        for what, value in (("arrays", np.full(2, 0.5)), ("single numbers", np.float64(0.5))):
+            try:
+                returned = function(*(value for _ in takes))
+            except Exception as error:
+                self._refuse(
+                    f"{function.__name__} fails on {what}: {type(error).__name__}: {error}; write it with arithmetic"
+                    " and the words of saiki.maths, without 'if', max() and the module math"
+                )
         count = len(returned) if isinstance(returned, tuple) else 1
         if count != len(returns) or isinstance(returned, tuple) != (len(returns) > 1):
             got = f"a tuple of {count}" if isinstance(returned, tuple) else type(returned).__name__

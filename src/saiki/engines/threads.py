@@ -46,7 +46,7 @@ def limit_threads(n_jobs: int | None = None, n_slices: int | None = None) -> Ite
 
     A batch is cut into a slice for each thread, and the gradients that the slices found are added up; so their last
     digits depend on the number of threads. Outputs do not. Where gradients shall not either, say into how many slices
-    every batch is cut: they are the same for any number of threads then, and up to a tenth slower.
+    every batch is cut: they are the same for any number of threads then, and somewhat slower, above all for small networks.
 
     Args:
         n_jobs: how many threads; None changes nothing, -1 is one for each core, -2 one less, as in scikit-learn.
@@ -59,9 +59,11 @@ def limit_threads(n_jobs: int | None = None, n_slices: int | None = None) -> Ite
     ...     threads()
     1
     """
-    if isinstance(n_jobs, int) and n_jobs < 0:
-        n_jobs = max(1, cores() + 1 + n_jobs)
-    jobs = _limit.get() if n_jobs is None else min(as_count("n_jobs", n_jobs), cores())
+    if n_jobs is not None:
+        if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or n_jobs == 0:
+            raise ArgumentError(f"n_jobs must be a whole number other than 0, or None; got {n_jobs!r}. Try -1.")
+        n_jobs = min(n_jobs, cores()) if n_jobs > 0 else max(1, cores() + 1 + n_jobs)
+    jobs = _limit.get() if n_jobs is None else n_jobs
     cut = _slices.get() if n_slices is None else as_count("n_slices", n_slices)
     limit_before, slices_before = _limit.set(jobs), _slices.set(cut)
     try:

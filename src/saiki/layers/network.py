@@ -197,11 +197,14 @@ class Network(Linked):
         >>> bool(net.loss_and_gradients(update.params, X, y, "huber")[0] < update.loss)
         True
         """
+        if not isinstance(optimizer, Optimizer):
+            raise ArgumentError(f"optimizer must be one such as saiki.optimizers.adam(0.001); got {optimizer!r}.")
         chain = self._at_once(None, sample_weight, rng, tbptt)
         if chain is not None:
             at_once = get_engine(engine).train(chain, params, X, y, as_loss(loss), lengths, optimizer, optimizer_state)
             if at_once is not None:
                 return at_once
+        optimizer.apart(optimizer_state)  # one of another optimizer is refused
         with np.errstate(all="ignore"):  # what overflows shows in what is returned
             value, grads = self.loss_and_gradients(params, X, y, loss, lengths, sample_weight, None, engine, rng, tbptt)
             updates, optimizer_state = optimizer.update(grads.params, optimizer_state, params)

@@ -2,15 +2,14 @@
 
 from typing import Any, final
 
-import numpy as np
 import numpy.typing as npt
 
-from saiki.arrays import Array, Params, check_params
+from saiki.arrays import Array, Params, as_float, check_finite, check_params
 from saiki.engines import get_engine
-from saiki.errors import ArgumentError
+from saiki.errors import ArgumentError, ShapeError
 from saiki.layers.bidirectional import Bidirectional
 from saiki.layers.conv import Conv1D
-from saiki.layers.layer import Layer, Linked, flat_state
+from saiki.layers.layer import Layer, Linked, flat_state, precision_of
 from saiki.layers.network import Network
 from saiki.layers.readout import Readout
 from saiki.layers.recurrent import Recurrent
@@ -43,6 +42,8 @@ class Stream:
     """
 
     def __init__(self, layer: Layer, params: Params, engine: str | None = None) -> None:
+        if not isinstance(layer, Layer):
+            raise ArgumentError(f"layer must be a layer or network; got {layer!r}. Try Stream(net, params).")
         _refuse_other_steps(layer)
         check_params(params, layer._shapes)
         self.layer, self.engine = layer, engine
@@ -73,9 +74,11 @@ class Stream:
                 state = self.layer.final_state(iter(finals))
                 self._last = state, [array for final in finals for array in final]
                 return y, state
-        x = np.asarray(x)
-        if x.ndim != 1:
-            raise ArgumentError(f"x must be the features of one step of one sequence, (n_in,); got shape {x.shape}.")
+        x, n_in = as_float("x", x, precision_of(self.params)), self.layer.sizes[0]
+        if x.ndim != 1 or n_in not in (None, len(x)):
+            of = "n_in" if n_in is None else n_in
+            raise ShapeError(f"x must be the features of one step of one sequence, shape ({of},); got {x.shape}.")
+        check_finite("x", x)
         Y, state = self.layer.predict(self.params, x[None, None], state, engine=self.engine)
         return (Y[0, 0] if Y.ndim == 3 else Y[0]), state
 
@@ -88,5 +91,6 @@ def _refuse_other_steps(layer: Layer) -> None:
     reads = isinstance(layer, Readout) and layer.kind in ("mean", "max")
     if reads or isinstance(layer, Bidirectional | Conv1D) or (isinstance(layer, Recurrent) and layer.reverse):
         raise ArgumentError(
-            f"layer must be one that runs step by step; {layer!r} looks at other steps than the present."
+            f"layer must be one that runs step by step; {type(layer).__name__} looks at other steps than the present"
+            " one. Use predict on whole sequences."
         )

@@ -90,6 +90,10 @@ def train(
     >>> losses[-1] < losses[0] / 10
     True
     """
+    if not isinstance(network, Network):
+        raise ArgumentError(
+            f"network must be a Network; got {type(network).__name__}. Try Network([layer, Dense(...)])."
+        )
     if network.has_dropout and rng is None:
         raise ArgumentError("rng: the network has dropout, which needs a source; try rng=np.random.default_rng(0).")
     if not isinstance(optimizer, Optimizer):
