@@ -229,8 +229,9 @@ def test_outputs_never_depend_on_the_number_of_threads_and_gradients_need_not(
             np.testing.assert_array_equal(one, two)
 
 
-def test_idle_plans_are_forgotten(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled, "KEPT", 0)
+@pytest.mark.parametrize("limit", ["KEPT", "MOST_KEPT"])
+def test_idle_plans_are_forgotten(limit: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, limit, 0)
     net = NETWORKS["each step"]
     params, X = numbers(net, np.float64, rng)
     for T in range(1, 8):

@@ -37,8 +37,8 @@ PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
 WORK_FOR_THREADS = 300_000
 """Multiplications of a walk above which a second thread pays, measured on a machine with two cores."""
 
-KEPT = 1 << 29
-"""Idle plans beyond so many bytes in all are forgotten."""
+KEPT, MOST_KEPT = 1 << 29, 200
+"""Idle plans beyond so many bytes, or so many plans, in all are forgotten."""
 
 _plans: OrderedDict[Any, list[Plan]] = OrderedDict()  # the least recently used first
 _lock = Lock()
@@ -70,14 +70,15 @@ def _lease(
 
 
 def _forget() -> None:
-    """Forget idle plans, the least recently used first, until no more than ``KEPT`` bytes of them are left."""
-    total = sum(plan.nbytes for plans in _plans.values() for plan in plans)
+    """Forget idle plans, the least recently used first, until few enough are left."""
+    sizes = [plan.nbytes for plans in _plans.values() for plan in plans]
+    total, count = sum(sizes), len(sizes)
     for key in list(_plans):
         for plan in [plan for plan in _plans[key] if plan.idle]:
-            if total <= KEPT:
+            if total <= KEPT and count <= MOST_KEPT:
                 return
             _plans[key].remove(plan)
-            total -= plan.nbytes
+            total, count = total - plan.nbytes, count - 1
         if not _plans[key]:
             del _plans[key]
 

@@ -46,7 +46,8 @@ def limit_threads(n_jobs: int | None = None, n_slices: int | None = None) -> Ite
 
     A batch is cut into a slice for each thread, and the gradients that the slices found are added up; so their last
     digits depend on the number of threads. Outputs do not. Where gradients shall not either, say into how many slices
-    every batch is cut: they are the same for any number of threads then, and somewhat slower, above all for small networks.
+    every batch is cut: they are the same for any number of threads then, and take somewhat longer, above all in small
+    networks.
 
     Args:
         n_jobs: how many threads; None changes nothing, -1 is one for each core, -2 one less, as in scikit-learn.
