@@ -17,13 +17,6 @@ def test_memory_in_use_is_never_handed_out() -> None:
     assert memory.empty((200, 200), np.float64).ctypes.data in places
 
 
-def test_zeros_are_zeros_in_used_memory() -> None:
-    used = memory.empty((300, 300), np.float32)
-    used[...] = 7
-    del used
-    assert not memory.zeros((300, 300), np.float32).any()
-
-
 def test_idle_memory_is_given_back(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(memory, "KEPT", 0)
     for size in (1 << 17, 1 << 19, 1 << 21, 1 << 23):

@@ -47,14 +47,13 @@ def fetch(slot, offset, K, N, row_stride, column_stride, panels, width, first, l
 """
 
 LOAD = """
-def load(slot, order, lengths, reverse, x, lo, hi, status):
+def load(slot, order, lengths, x, lo, hi, status):
     X, bad = numbers(slot[0]), zero
     T, B, F = x.shape
     for i in range(lo, hi):
         for t in range(T):
             if t < lengths[i]:
-                step = lengths[i] - 1 - t if reverse else t
-                at = (order[i] * T + step) * F
+                at = (order[i] * T + t) * F
                 for f in range(F):
                     value = X[at + f]
                     bad += value * zero
@@ -66,16 +65,14 @@ def load(slot, order, lengths, reverse, x, lo, hi, status):
 """
 
 UNLOAD = """
-def unload(slot, order, lengths, reverse, y, lo, hi):
+def unload(slot, order, lengths, y, lo, hi):
     Y = numbers(slot[0])
     T, B, K = y.shape
     for i in range(lo, hi):
         for t in range(T):
-            exists = t < lengths[i]
-            step = lengths[i] - 1 - t if reverse and exists else t
-            at = (order[i] * T + step) * K
+            at = (order[i] * T + t) * K
             for k in range(K):
-                Y[at + k] = y[t, i, k] if exists else zero
+                Y[at + k] = y[t, i, k] if t < lengths[i] else zero
 """
 
 ADD_UP = """
@@ -192,10 +189,9 @@ ARGUMENTS = {
     "fetch": {"slot": WHOLES}
     | dict.fromkeys(("offset", "K", "N", "row_stride", "column_stride"), COUNT)
     | {"panels": ROW, "width": COUNT, "first": COUNT, "last": COUNT, "status": ROW},
-    "load": {"slot": WHOLES, "order": WHOLES, "lengths": WHOLES, "reverse": COUNT, "x": STEPS}
+    "load": {"slot": WHOLES, "order": WHOLES, "lengths": WHOLES, "x": STEPS}
     | {"lo": COUNT, "hi": COUNT, "status": ROW},
-    "unload": {"slot": WHOLES, "order": WHOLES, "lengths": WHOLES, "reverse": COUNT, "y": STEPS, "lo": COUNT}
-    | {"hi": COUNT},
+    "unload": {"slot": WHOLES, "order": WHOLES, "lengths": WHOLES, "y": STEPS, "lo": COUNT} | {"hi": COUNT},
     "add_up": {"parts": MATRIX, "slot": WHOLES, "first": COUNT, "last": COUNT},
     "read": {"h": STEPS, "lengths": WHOLES, "lo": COUNT, "hi": COUNT, "y": STEPS},
     "read_back": {"dy": STEPS, "lengths": WHOLES, "lo": COUNT, "hi": COUNT, "dh": STEPS},

@@ -53,13 +53,6 @@ def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
         return _kept[chosen][:size].view(dtype).reshape(shape)
 
 
-def zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
-    """Return an array of zeros, in memory that was used before where there is some."""
-    array = empty(shape, dtype)
-    array[...] = 0
-    return array
-
-
 def copy(array: Array) -> Array:
     """Return a copy, in memory that was used before where there is some."""
     copied = empty(array.shape, array.dtype)

@@ -358,14 +358,13 @@ class Plan:
     def _load(self, s: int) -> Calls:
         values = self._rows(s, 0) | {
             "slot": self._slot(Slot.X),
-            "reverse": 0,
             "x": self.arrays[0]["x"],
             "status": self.status[s],
         }
         return self._call("load", kernel_of("load", self.size.dtype), ARGUMENTS["load"], values)
 
     def _unload(self, s: int, slot: int, y: Array, k: int) -> Calls:
-        values = self._rows(s, k) | {"slot": self._slot(slot), "reverse": 0, "y": y}
+        values = self._rows(s, k) | {"slot": self._slot(slot), "y": y}
         return self._call("unload", kernel_of("unload", self.size.dtype), ARGUMENTS["unload"], values)
 
     def _weigh(self, s: int, loss: Loss) -> Calls:
