@@ -1,5 +1,7 @@
 """A network run at once gives the numbers of its layers run one by one, and leaves them what it does not know."""
 
+import functools
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -253,3 +255,124 @@ def flat_state(state: Any) -> list[Any]:
 
 def test_every_loss_was_tried() -> None:
     assert set(LOSSES) == {"squared_error", "absolute_error", "huber", "logistic", "cross_entropy"}
+
+
+def test_parameters_of_a_subclass_are_their_numbers(rng: np.random.Generator) -> None:
+    class Marked(np.ndarray):  # as np.load(..., mmap_mode="r") gives them
+        pass
+
+    layer = saiki.GRU(3, 4)
+    params, X = layer.init(rng), rng.standard_normal((2, 5, 3))
+    marked: Params = {k: v.view(Marked) for k, v in params.items()}
+    H, _, tape = layer.forward(params, X)
+    H2, _, tape2 = layer.forward(marked, X)
+    np.testing.assert_array_equal(H2, H)
+    for one, other in zip(
+        layer.backward(params, tape, H).values(), layer.backward(marked, tape2, H).values(), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(layer.predict(marked, X)[0], H)
+    np.testing.assert_allclose(saiki.Stream(layer, marked).step(X[0, 0])[0], H[0, 0], atol=1e-14)
+
+
+def test_one_precision_from_the_tape_to_the_gradient(rng: np.random.Generator) -> None:
+    layer = saiki.GRU(3, 4)
+    params, X = layer.init(rng), rng.standard_normal((2, 5, 3))
+    H, _, tape = layer.forward(params, X)
+    small = {k: v.astype(np.float32) for k, v in params.items()}
+    with pytest.raises(saiki.DtypeError, match="dH must keep to the precision of the tape, float64; got float32"):
+        layer.backward(small, tape, H.astype(np.float32))
+    with pytest.raises(saiki.DtypeError, match=r"takes parameters .* float64; got complex128.* use engine='reference'"):
+        layer.forward({k: v + 0j for k, v in params.items()}, X)
+    with pytest.raises(saiki.ArgumentError, match="tape must be what forward returned in this process"):
+        layer.backward(params, pickle.loads(pickle.dumps(tape)), H)
+
+
+def test_parameters_whose_shape_is_changed_in_place_are_seen(rng: np.random.Generator) -> None:
+    layer = saiki.SimpleRNN(2, 3)
+    params, X = layer.init(rng), rng.standard_normal((2, 5, 2))
+    layer.predict(params, X)
+    params["Wx"].shape = (3, 2)
+    with pytest.raises(saiki.ShapeError, match=r"params\['Wx'\] must have shape"):
+        layer.predict(params, X)
+
+
+def test_functions_that_differ_in_what_they_hold_are_different_kernels() -> None:
+    net = Network([saiki.SimpleRNN(2, 3), Dense(3, 1)])
+    params, X = net.init(np.random.default_rng(0)), np.ones((2, 4, 2))
+    y = np.zeros((2, 4))
+
+    def weighted(factor: float) -> Loss:
+        return Loss(lambda v, t, by=factor: (by * (v - t) ** 2 / 2, by * (v - t)))
+
+    def indexed(factors: Array) -> Loss:
+        return Loss(lambda v, t: (factors[1000] * (v - t) ** 2 / 2, factors[1000] * (v - t)))
+
+    many: Array = np.ones(2000)
+    others = many.copy()
+    others[1000] = 5
+    for one, five in ((weighted(1), weighted(5)), (indexed(many), indexed(others))):
+        single, fivefold = (net.loss_and_gradients(params, X, y, loss)[0] for loss in (one, five))
+        assert fivefold == pytest.approx(5 * single)
+
+
+def test_what_needs_the_time_axis_after_a_readout_is_refused_by_both_engines(rng: np.random.Generator) -> None:
+    for late in (saiki.SimpleRNN(3, 2), Readout("mean")):
+        net = Network([saiki.SimpleRNN(2, 3), Readout("last"), late])
+        for engine in ("reference", "compiled"):
+            with pytest.raises(saiki.ArgumentError, match="needs the time axis; put it before the readout"):
+                net.predict(net.init(rng), np.ones((2, 4, 2)), engine=engine)
+
+
+@pytest.mark.parametrize("lengths", LENGTHS)
+def test_gradients_of_the_initial_state(lengths: Any, rng: np.random.Generator) -> None:
+    for name in ("each step", "mean, three layers"):
+        net = NETWORKS[name]
+        params, X = numbers(net, np.float64, rng)
+        y = rng.random(net.predict(params, X)[0].shape)
+        one, other = (
+            net.loss_and_gradients(params, X, y, "huber", lengths, engine=engine)[1].state
+            for engine in ("reference", "compiled")
+        )
+        assert [part is None for part in one] == [part is None for part in other]
+        for a, b in zip(flat(one), flat(other), strict=True):
+            np.testing.assert_allclose(b, a, atol=1e-12)
+
+
+def test_targets_are_judged_before_they_are_rounded(rng: np.random.Generator) -> None:
+    net = Network([saiki.SimpleRNN(2, 3), Dense(3, 1)])
+    params = net.init(rng, dtype=np.float32)
+    with pytest.raises(saiki.ArgumentError, match="y must lie between 0 and 1"):
+        net.loss_and_gradients(params, np.ones((1, 1, 2), np.float32), [[1 + 1e-9]], "logistic")
+    with pytest.raises(saiki.DtypeError, match="y must be one array; got a list of parts"):
+        net.loss_and_gradients(params, np.ones((2, 2, 2), np.float32), [[1.0, 0.0], [1.0]], "logistic")
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 1.1, 1.9])
+def test_clipping_near_the_limit(share: float, rng: np.random.Generator) -> None:
+    net = Network([saiki.SimpleRNN(2, 3), Dense(3, 1)])
+    params, X, y = net.init(rng), rng.standard_normal((2, 4, 2)), rng.standard_normal((2, 4))
+    _, grads = net.loss_and_gradients(params, X, y, "huber")
+    norm = np.sqrt(sum((g * g).sum() for g in grads.values()))
+    optimizer = chain(clip_by_norm(float(share * norm)), sgd(1.0))
+    one, other = (
+        net.update(params, optimizer, optimizer.init(params), X, y, "huber", engine=engine).params
+        for engine in ("reference", "compiled")
+    )
+    for k in params:
+        np.testing.assert_allclose(other[k], one[k], atol=1e-13)
+
+
+def test_no_sequences_in_slices() -> None:
+    layer = saiki.LSTM(2, 3)
+    with saiki.limit_threads(n_slices=4):
+        H, _, _ = layer.forward(layer.init(np.random.default_rng(0)), np.zeros((0, 4, 2)))
+        assert H.shape == (0, 4, 3)
+
+
+def test_functions_without_code_are_called() -> None:
+    net = Network([saiki.SimpleRNN(2, 3), Dense(3, 1)])
+    params, X, y = net.init(np.random.default_rng(0)), np.ones((2, 4, 2)), np.zeros((2, 4))
+    by_name, _ = net.loss_and_gradients(params, X, y, "squared_error")
+    partly, _ = net.loss_and_gradients(params, X, y, Loss(functools.partial(LOSSES["squared_error"].function)))
+    assert partly == pytest.approx(by_name)

@@ -85,3 +85,24 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
             saiki.limit_threads(bad),  # type: ignore[arg-type]
         ):
             pass
+
+
+@pytest.mark.parametrize("interrupts", [1, 3])
+def test_an_interrupt_while_waking_leaves_nobody_at_work(interrupts: int) -> None:
+    crew, (words, totals, held) = Crew(3), sums(4)
+    bell, left = crew._bells[1], [interrupts]
+
+    class Interrupted:
+        def set(self) -> None:
+            if left[0]:
+                left[0] -= 1
+                raise KeyboardInterrupt
+            bell.set()
+
+    crew._bells[1] = Interrupted()  # type: ignore[call-overload]
+    with pytest.raises(KeyboardInterrupt):
+        crew.run(words)
+    for _ in range(3):
+        totals[...] = 0
+        crew.run(words)
+        np.testing.assert_array_equal(totals, held[0][:, 0])  # type: ignore[index]

@@ -1,5 +1,7 @@
 """A stream gives step by step what a prediction gives at once."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -72,3 +74,21 @@ def test_bad_steps() -> None:
         saiki.Stream(saiki.LSTM, {})  # type: ignore[arg-type]
     with pytest.raises(saiki.ArgumentError, match="params must have the keys"):
         saiki.Stream(layer, {})
+
+
+def test_a_state_of_ones_own_is_checked_and_then_as_quick(rng: np.random.Generator) -> None:
+    net = Network([saiki.LSTM(2, 3), Dense(3, 1)])
+    params, x = net.init(rng), rng.standard_normal(2)
+    stream, state = saiki.Stream(net, params), ((np.ones((1, 3)), np.ones((1, 3))), None)
+    y, after = stream.step(x, state)
+    np.testing.assert_allclose(y, net.predict(params, x[None, None], state, engine="reference")[0][0, 0], atol=1e-14)
+    for bad, message in (
+        (np.ones((1, 3)), "state must be a tuple with the state of each of the 2 layers"),
+        ((np.ones((1, 3)), None), r"state must be the tuple \(h, c\)"),
+        (((np.full((1, 3), np.nan), np.ones((1, 3))), None), "state h must be finite"),
+    ):
+        with pytest.raises(saiki.SaikiError, match=message):
+            stream.step(x, bad)
+    stream.step(x, after)
+    copy = pickle.loads(pickle.dumps(stream))
+    np.testing.assert_array_equal(copy.step(x, after)[0], stream.step(x, after)[0])

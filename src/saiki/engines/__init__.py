@@ -22,7 +22,7 @@ def get_engine(name: str | None) -> Engine:
     Raises:
         ArgumentError: no such engine. Nothing falls back silently.
     """
-    engine = _loaded.get(name)
+    engine = _loaded.get(name) if name is None or isinstance(name, str) else None
     if engine is None:
         engine = _loaded[name] = choose("engine", DEFAULT if name is None else name, ENGINES)()
     return engine

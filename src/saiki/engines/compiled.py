@@ -6,6 +6,7 @@ machine's peak (``tile.py``). What one shape of batch needs is made once (``plan
 sets a few addresses and runs.
 """
 
+import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -24,7 +25,7 @@ from saiki.engines.native import address
 from saiki.engines.plan import Plan, Slot
 from saiki.engines.tape import Schedule, Tape, Update, Walk
 from saiki.engines.threads import slices, threads
-from saiki.errors import DtypeError
+from saiki.errors import ArgumentError, DtypeError
 from saiki.losses import Loss
 from saiki.optimizers import NormLimit, Optimizer, Rule
 
@@ -38,10 +39,21 @@ WORK_FOR_THREADS = 300_000
 """Multiplications of a walk above which a second thread pays, measured on a machine with two cores."""
 
 KEPT, MOST_KEPT = 1 << 29, 200
-"""Idle plans beyond so many bytes, or so many plans, in all are forgotten."""
+"""Idle plans beyond so many bytes, or so many plans, in all are forgotten when another is made."""
 
 _plans: OrderedDict[Any, list[Plan]] = OrderedDict()  # the least recently used first
 _lock = Lock()
+
+
+def _start_afresh() -> None:
+    """Forget what other threads of a forked process's parent may have held or been using."""
+    global _lock
+    _lock = Lock()
+    _plans.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh)
 
 
 def _lease(
@@ -51,7 +63,7 @@ def _lease(
     B, T, _ = X.shape
     n_threads = min(threads(), B) if chain.work * B * T > WORK_FOR_THREADS else 1
     n_slices = slices()
-    n_slices = n_threads if n_slices is None else min(n_slices, B)
+    n_slices = max(1, n_threads if n_slices is None else min(n_slices, B))
     key = (chain, X.shape, X.dtype, n_slices, n_threads, keep, masked, loss, rules)
     with _lock:
         for plan in _plans.get(key, ()):
@@ -110,7 +122,7 @@ def forward(
             own[f"s_{name}"][0] = schedule.sort(initial)
         if walk.mask is not None:
             own["mask"][...] = schedule.sort(walk.mask)
-        held = plan.point(params, X.dtype)
+        held = _pointed(plan, params, X.dtype)
         plan.set("walk", "fresh", 0)
         plan.run("forward")
         del held
@@ -137,14 +149,18 @@ def backward(
 ) -> tuple[Params, Array, tuple[Array, ...]]:
     """Backpropagate through time. See ``saiki.engines.tape.Engine``."""
     plan, schedule = tape.plan, tape.schedule
+    if plan is None:
+        raise ArgumentError("tape must be what forward returned in this process, and no copy of it. Run forward again.")
     own = plan.arrays[0]
+    if dH.dtype != own["x"].dtype:
+        raise DtypeError(f"dH must keep to the precision of the tape, {own['x'].dtype}; got {dH.dtype}.")
     with plan.lock:
         np.copyto(own["dout"], schedule.walk(dH))
         for name, d in zip(cell.states, dstates, strict=True):
             own[f"d_{name}"][...] = schedule.sort(d)
         gradients = np.empty(plan.n_gradients, own["x"].dtype)
         plan.slots[Slot.GRADIENTS] = address(gradients)
-        held = plan.point(params, dH.dtype)
+        held = _pointed(plan, params, dH.dtype)
         for argument, word in (("fresh", 0), ("window", tbptt or 0), ("wants_dx", 1)):
             plan.set("first walk back", argument, word)
         plan.run("backward")
@@ -152,6 +168,18 @@ def backward(
         dx = schedule.unwalk(own["dx"]).copy()
         dinitial = tuple(schedule.unsort(own[f"d_{name}"]).copy() for name in cell.states)
     return plan.split(gradients), dx, dinitial
+
+
+def _pointed(plan: Plan, params: Params, dtype: np.dtype[Any]) -> list[Array]:
+    """Point at parameters that have been checked; what is returned must live until the run is over."""
+    held = plan.point({name: np.asarray(param) for name, param in params.items()}, dtype)
+    if held is None:
+        dtypes = ", ".join(sorted({str(param.dtype) for param in params.values()}))
+        raise DtypeError(
+            f"the compiled engine takes parameters of the precision of the inputs, {dtype}; got {dtypes}."
+            " Convert with .astype, or use engine='reference'."
+        )
+    return held
 
 
 def predict(chain: Chain, params: Params, X: Any, lengths: Any) -> tuple[Array, list[tuple[Array, ...]]] | None:
@@ -272,7 +300,9 @@ def _state_after(optimizer: Optimizer, states: list[Any], memories: Iterator[Par
     return optimizer.together(iter(after))
 
 
-def learn(chain: Chain, params: Params, X: Any, y: Any, loss: Loss, lengths: Any) -> tuple[Any, Params, Array] | None:
+def learn(
+    chain: Chain, params: Params, X: Any, y: Any, loss: Loss, lengths: Any
+) -> tuple[Any, Params, Array, list[tuple[Array, ...]]] | None:
     """Run a chain forwards, weigh its outputs, and run it backwards. See ``saiki.engines.tape.Engine``."""
     ready = _ready(chain, params, X, lengths, loss)
     if ready is None:
@@ -288,7 +318,7 @@ def learn(chain: Chain, params: Params, X: Any, y: Any, loss: Loss, lengths: Any
         if not plan.well:
             return None
         plan.run("hand out dX")
-        return plan.value, plan.split(gradients), dX
+        return plan.value, plan.split(gradients), dX, plan.state_gradients()
     finally:
         del held
         plan.busy = False
@@ -298,7 +328,10 @@ def _set_targets(plan: Plan, y: Any, loss: Loss, held: list[Array]) -> bool:
     """Point at the targets, and say how much each counts; False if they are not the plain case."""
     T, B, K = plan.outputs.shape
     rows = (B,) if plan.reads else (B, T)
-    targets, count = np.asarray(y), plan.rows
+    try:
+        targets, count = np.asarray(y), plan.rows
+    except ValueError:  # a ragged list
+        return False
     if targets.shape == rows:
         fits = loss.of_classes or K == 1
     else:
@@ -306,6 +339,11 @@ def _set_targets(plan: Plan, y: Any, loss: Loss, held: list[Array]) -> bool:
     if not fits or targets.dtype.kind not in "biuf" or not count:
         return False
     held.append(np.ascontiguousarray(targets, plan.size.dtype))
+    if targets.dtype.kind == "f" and targets.dtype != plan.size.dtype:  # rounding may hide a wrong one
+        low, high = loss.between
+        wrong = (held[-1] != targets) if loss.of_classes else (targets < low) | (targets > high)
+        if wrong.any():
+            return False
     plan.slots[Slot.TARGETS] = address(held[-1])
     plan.scale[0] = 1 / (count if loss.of_classes else count * K)
     return True
@@ -375,8 +413,9 @@ class Streamer:
     def __init__(self, chain: Chain, params: Params, dtype: np.dtype[Any]) -> None:
         self._dtype = dtype
         self._plan = plan = Plan(chain.links, Size(1, 1, dtype.type, 1, 1, keep=False))
-        plan.point(params, dtype)
+        held = _pointed(plan, params, dtype)
         plan.run("fetch")
+        del held
         plan.set("walk", "fresh", 0)
         self._starts = [state[0] for states, _ in plan.ends for state in states]
         self._x_shape, self._y_shape = (plan.arrays[0]["x"].shape[2],), (plan.outputs.shape[2],)

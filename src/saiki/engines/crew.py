@@ -123,6 +123,14 @@ def hand_out(boards, programs):  # type: ignore[no-untyped-def]
     return asleep
 
 
+@njit([types.void(WORDS)], cache=True, nogil=True)
+def settle(boards):  # type: ignore[no-untyped-def]
+    """Wait until nobody has work."""
+    for at in range(0, len(boards), BOARD):
+        while load(boards, at) == GO:
+            breathe()
+
+
 @final
 class Crew:
     """Threads that wait for work. Whoever comes while they have some does the work alone."""
@@ -132,6 +140,7 @@ class Crew:
         self._boards[::BOARD] = ASLEEP
         self._bells = [Event() for _ in range(size)]
         self._busy = Lock()
+        self._settled = True
         for k, bell in enumerate(self._bells):
             Thread(target=self._work, args=(BOARD * k, bell), name=f"saiki-{k}", daemon=True).start()
 
@@ -148,16 +157,34 @@ class Crew:
                 run_at(programs[k], programs[k + 1])
             return
         try:
+            if not self._settled:  # an interrupt came at the worst moment of a call before
+                self._settle()
+            self._settled = False
             if hand_out(self._boards, programs):
-                try:
-                    for k, bell in enumerate(self._bells[: len(programs) // 2 - 1]):
-                        if self._boards[BOARD * k + 3]:
-                            self._boards[BOARD * k + 3] = 0
-                            bell.set()
-                finally:
-                    join(self._boards, programs)
+                self._ring()
+                join(self._boards, programs)
+            self._settled = True
         finally:
+            if not self._settled:  # an interrupt: nobody may be left at work on memory that is given away
+                self._settle()
             self._busy.release()
+
+    def _ring(self) -> None:
+        """Wake whoever has work and sleeps."""
+        for k, bell in enumerate(self._bells):
+            if self._boards[BOARD * k + 3]:
+                bell.set()
+                self._boards[BOARD * k + 3] = 0
+
+    def _settle(self) -> None:
+        """Wait until nobody has work, through any number of interrupts."""
+        while not self._settled:
+            try:
+                self._ring()
+                settle(self._boards)
+                self._settled = True
+            except KeyboardInterrupt:
+                continue
 
 
 @cache

@@ -5,16 +5,21 @@ an array's address stands in a slot, and the slots stay where they are. Whatever
 number that is not finite leaves NaN in ``status``.
 """
 
-from functools import cache
+from functools import cache, lru_cache
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 from numba.core.errors import NumbaError
 
+from saiki.engines.building import log
 from saiki.engines.native import Argument, kernel, pointers
 from saiki.engines.words import depends_on, translate
 from saiki.losses import Loss
 from saiki.optimizers import Rule
+
+MOST_KEPT = 256
+"""How many losses, and how many optimizers, are remembered."""
 
 COUNT, WHOLES, ROW, MATRIX, STEPS = Argument(0), Argument(1, whole=True), Argument(1), Argument(2), Argument(3)
 
@@ -65,14 +70,17 @@ def load(slot, order, lengths, x, lo, hi, status):
 """
 
 UNLOAD = """
-def unload(slot, order, lengths, y, lo, hi):
-    Y = numbers(slot[0])
+def unload(slot, order, lengths, y, lo, hi, status):
+    Y, bad = numbers(slot[0]), zero
     T, B, K = y.shape
     for i in range(lo, hi):
         for t in range(T):
             at = (order[i] * T + t) * K
             for k in range(K):
-                Y[at + k] = y[t, i, k] if t < lengths[i] else zero
+                value = y[t, i, k] if t < lengths[i] else zero
+                bad += value * zero
+                Y[at + k] = value
+    status[0] += bad
 """
 
 ADD_UP = """
@@ -191,7 +199,8 @@ ARGUMENTS = {
     | {"panels": ROW, "width": COUNT, "first": COUNT, "last": COUNT, "status": ROW},
     "load": {"slot": WHOLES, "order": WHOLES, "lengths": WHOLES, "x": STEPS}
     | {"lo": COUNT, "hi": COUNT, "status": ROW},
-    "unload": {"slot": WHOLES, "order": WHOLES, "lengths": WHOLES, "y": STEPS, "lo": COUNT} | {"hi": COUNT},
+    "unload": {"slot": WHOLES, "order": WHOLES, "lengths": WHOLES, "y": STEPS, "lo": COUNT}
+    | {"hi": COUNT, "status": ROW},
     "add_up": {"parts": MATRIX, "slot": WHOLES, "first": COUNT, "last": COUNT},
     "read": {"h": STEPS, "lengths": WHOLES, "lo": COUNT, "hi": COUNT, "y": STEPS},
     "read_back": {"dy": STEPS, "lengths": WHOLES, "lo": COUNT, "hi": COUNT, "dh": STEPS},
@@ -223,9 +232,11 @@ def kernel_of(name: str, dtype: Any) -> int:
     return kernel(name, source, ARGUMENTS[name], dtype, numbers_of(dtype))
 
 
-@cache
+@lru_cache(MOST_KEPT)
 def weigher(loss: Loss, dtype: Any) -> int:
     """Return the address of the kernel that weighs outputs by a loss; 0 if Numba does not understand the loss."""
+    if not isinstance(loss.function, FunctionType):
+        return 0
     low, high = (dtype(np.clip(end, np.finfo(dtype).min, np.finfo(dtype).max)) for end in loss.between)
     words = {"loss": translate(loss.function, dtype), "low": low, "high": high}
     words |= {"kept": dtype(1 - loss.label_smoothing), "spread": dtype(loss.label_smoothing)}
@@ -234,6 +245,7 @@ def weigher(loss: Loss, dtype: Any) -> int:
     try:
         return kernel("weigh", source, ARGUMENTS["weigh"], dtype, numbers_of(dtype) | words, depends, "the loss")
     except NumbaError:
+        log.warning("saiki cannot compile the loss; NumPy weighs the outputs, and the layers run one by one")
         return 0
 
 
@@ -245,9 +257,11 @@ def update_arguments(rules: tuple[Rule, ...]) -> dict[str, Argument]:
     return arrays | {"at": COUNT, "first": COUNT, "last": COUNT, "status": ROW}
 
 
-@cache
+@lru_cache(MOST_KEPT)
 def updater(rules: tuple[Rule, ...], dtype: Any) -> int:
     """Return the address of the kernel that updates one parameter by rules; 0 if Numba does not understand them."""
+    if not all(isinstance(rule.function, FunctionType) for rule in rules):
+        return 0
     arguments = update_arguments(rules)
     pointed = [name.removesuffix("_slot") for name in arguments if name.endswith("_slot")]
     lines = [f"def update({', '.join(arguments)}):"]
@@ -268,4 +282,5 @@ def updater(rules: tuple[Rule, ...], dtype: Any) -> int:
     try:
         return kernel("update", "\n".join(lines), arguments, dtype, numbers_of(dtype) | words, depends, "the optimizer")
     except NumbaError:
+        log.warning("saiki cannot compile the optimizer's rules; NumPy follows them")
         return 0

@@ -5,6 +5,7 @@ some megabytes that takes as long as the arithmetic. So memory that no array ref
 """
 
 import math
+import os
 import sys
 from threading import Lock
 
@@ -21,6 +22,16 @@ KEPT = 1 << 30
 
 _lock = Lock()
 _kept: list[Array] = [np.empty(0, np.uint8)]
+
+
+def _start_afresh() -> None:
+    """In a forked child: no thread of the parent's holds the lock any more."""
+    global _lock
+    _lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh)
 
 
 def _references(i: int) -> int:

@@ -65,6 +65,7 @@ class Plan:
         self._once = {"lengths": np.ones(size.B, np.int64), "alive": np.full(1, size.B)}
         self.outputs = self.layout.input(len(chain))
         self._tables: dict[str, list[Table]] = {}
+        self._unasked = np.zeros_like(self.status)
         self._programs: list[Array] = []
         self.reads = self.layout.after_reading(len(chain))
         self.ends = [  # the states that the caller sees, and whether they come after the readout
@@ -191,7 +192,7 @@ class Plan:
         held = []
         for k, (name, shape) in enumerate(self.params):
             param: Any = params.get(name)
-            if param is not self._known[k]:
+            if param is not self._known[k] or param.shape != shape or param.dtype != dtype:
                 if type(param) is not np.ndarray or param.shape != shape or param.dtype != dtype:
                     return None
                 param = self._known[k] = np.ascontiguousarray(param)
@@ -217,6 +218,18 @@ class Plan:
                     end[self.order] = state[self.lengths % len(state), np.arange(self.size.B)]
                 finals.append(final)
         return finals
+
+    def state_gradients(self) -> list[tuple[Array, ...]]:
+        """Return, for each link that carries a state, the gradients of its initial states."""
+        found = []
+        for k, link in enumerate(self.chain):
+            if isinstance(link, Link) and link.carries:
+                own = []
+                for name in link.cell.states:
+                    own.append(np.empty((self.size.B, link.n_units), self.size.dtype))
+                    own[-1][self.order] = self.arrays[k][f"d_{name}"]
+                found.append(tuple(own))
+        return found
 
     def split(self, flat: Array) -> dict[str, Array]:
         """Return for each parameter its part of what lies in one piece; of rows of such pieces, a row for each."""
@@ -364,7 +377,8 @@ class Plan:
         return self._call("load", kernel_of("load", self.size.dtype), ARGUMENTS["load"], values)
 
     def _unload(self, s: int, slot: int, y: Array, k: int) -> Calls:
-        values = self._rows(s, k) | {"slot": self._slot(slot), "y": y}
+        status = self.status if slot == Slot.Y else self._unasked  # a gradient may be what it is
+        values = self._rows(s, k) | {"slot": self._slot(slot), "y": y, "status": status[s]}
         return self._call("unload", kernel_of("unload", self.size.dtype), ARGUMENTS["unload"], values)
 
     def _weigh(self, s: int, loss: Loss) -> Calls:

@@ -121,6 +121,9 @@ class Tape:
     mask: Array | None
     plan: Any = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Tape, (self.schedule, self.x, self.a, self.apart, dict(self.states), dict(self.saved), self.mask)
+
     @classmethod
     def blank(
         cls, cell: Cell, X: Array, n_units: int, schedule: Schedule, mask: Array | None, dtype: np.dtype
@@ -262,8 +265,10 @@ class Engine(Protocol):
         y: npt.ArrayLike,
         loss: Loss,
         lengths: npt.ArrayLike | None,
-    ) -> tuple[Any, Params, Array] | None:
-        """Return the mean loss of a whole chain from zero states, its gradients, and that of the input.
+    ) -> tuple[Any, Params, Array, list[tuple[Array, ...]]] | None:
+        """Return the mean loss of a whole chain from zero states, and its gradients.
+
+        They are those of the parameters, of the input, and of the states of each link that carries some.
 
         None, as for ``predict``, asks for the layers one by one.
         """

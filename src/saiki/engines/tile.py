@@ -40,6 +40,7 @@ class Block(NamedTuple):
         return self.vectors * self.width
 
 
+@cache
 def host_block(itemsize: int) -> Block:
     """Choose the block for this machine's vectors and registers.
 

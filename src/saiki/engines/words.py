@@ -3,6 +3,8 @@
 from types import CellType, FunctionType
 from typing import Any
 
+import numpy as np
+
 from saiki.engines.building import build, fingerprint
 from saiki.engines.vector_maths import inlined, vocabulary
 
@@ -28,11 +30,19 @@ def translate(function: Any, dtype: Any) -> Any:
 def depends_on(function: Any) -> bytes:
     """Return all that decides what a function does; the vocabulary is part of the engine's own sources."""
     held = {f"closure {i}": held.cell_contents for i, held in enumerate(function.__closure__ or ())}
+    held |= {f"default {i}": value for i, value in enumerate(function.__defaults__ or ())}
     parts = [fingerprint(function.__code__)]
     for name, value in (_used(function) | held).items():
-        said = depends_on(value) if _is_own(value) else getattr(value, "__qualname__", repr(value)).encode()
-        parts.append(name.encode() + b"=" + said)
+        parts.append(name.encode() + b"=" + _said(value))
     return b"|".join(parts)
+
+
+def _said(value: Any) -> bytes:
+    """Return all that decides what a value is to a function that uses it."""
+    if isinstance(value, np.ndarray):
+        return repr((value.dtype, value.shape)).encode() + value.tobytes()
+    value = getattr(value, "py_func", value)  # of a function that Numba has compiled
+    return depends_on(value) if _is_own(value) else getattr(value, "__qualname__", repr(value)).encode()
 
 
 def _is_own(value: Any) -> bool:

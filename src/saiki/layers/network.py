@@ -148,8 +148,8 @@ class Network(Linked):
         chain = self._at_once(state, sample_weight, rng, tbptt)
         at_once = chain and get_engine(engine).learn(chain, params, X, y, as_loss(loss), lengths)
         if at_once:
-            value, dparams, dX = at_once
-            return value, Gradients(dparams, dX, None)
+            value, dparams, dX, dstates = at_once
+            return value, Gradients(dparams, dX, self.final_state(iter(dstates)))
         Y, _, tape, lengths = self._checked_forward(params, X, state, lengths, engine, rng)
         value, dY = evaluate(loss, Y, y, lengths, sample_weight)
         return value, self._unchecked_backward(params, tape, dY, None, tbptt)
@@ -264,6 +264,8 @@ class Network(Linked):
                 return None
             for link in own:
                 names = {name: f"{i}/{key}" for name, key in link.names.items()} if isinstance(link, Link) else {}
+                if any(isinstance(before, Read) for before in links) and (isinstance(link, Read) or link.carries):
+                    return None  # which needs the time axis that has been read out; the layers say so
                 links.append(replace(link, names=names) if isinstance(link, Link) else link)
         return tuple(links)
 

@@ -31,6 +31,7 @@ class Stream:
         ArgumentError: a layer that cannot run step by step.
         ShapeError, DtypeError: the parameters do not fit.
 
+    >>> import numpy as np
     >>> from saiki import SimpleRNN
     >>> layer = SimpleRNN(1, 2)
     >>> params, X = layer.init(np.random.default_rng(0)), np.array([[[1.0], [2.0]]])
@@ -48,9 +49,12 @@ class Stream:
         check_params(params, layer._shapes)
         self.layer, self.engine = layer, engine
         self.params = {name: param.copy() for name, param in params.items()}
-        self._last: tuple[Any, list[Array]] = (None, [])  # the state returned last, and its arrays
+        self._last: tuple[Any, list[Array] | None] = (None, [])  # the state returned last, and its arrays
         chain = layer._chain
         self._at_once = None if chain is None else get_engine(engine).stream(chain, self.params)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Stream, (self.layer, self.params, self.engine)
 
     def step(self, x: npt.ArrayLike, state: Any = None) -> tuple[Array, Any]:
         """Run one step of one sequence.
@@ -67,7 +71,9 @@ class Stream:
         """
         if self._at_once is not None:
             last, arrays = self._last
-            found = self._at_once(x, None if state is None else arrays if state is last else flat_state(state))
+            if state is not None and state is not last:
+                arrays = flat_state(state) if _same_form(state, last) else None
+            found = None if arrays is None else self._at_once(x, None if state is None else arrays)
             if found is not None:
                 assert isinstance(self.layer, Linked)
                 y, finals = found
@@ -80,7 +86,15 @@ class Stream:
             raise ShapeError(f"x must be the features of one step of one sequence, shape ({of},); got {x.shape}.")
         check_finite("x", x)
         Y, state = self.layer.predict(self.params, x[None, None], state, engine=self.engine)
+        self._last = state, flat_state(state)
         return (Y[0, 0] if Y.ndim == 3 else Y[0]), state
+
+
+def _same_form(state: Any, other: Any) -> bool:
+    """Whether two states are tuples of tuples of arrays in the same way."""
+    if isinstance(state, tuple) and isinstance(other, tuple):
+        return len(state) == len(other) and all(map(_same_form, state, other))
+    return type(state) is type(other)
 
 
 def _refuse_other_steps(layer: Layer) -> None:
