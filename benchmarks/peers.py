@@ -102,9 +102,19 @@ def shape_of(row: dict[str, Any]) -> str:
     return "x".join(map(str, row["shape"][:3])) + f"->{row['shape'][3]}"
 
 
+def subject_of(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what a row is about, whatever the number of threads."""
+    return row["cell"], tuple(row["shape"]), row["task"]
+
+
 def best_peer(row: dict[str, Any]) -> float:
     """Return the time of the faster peer."""
     return float(min(row["torch_us"], row["jax_us"]))
+
+
+def best_of_all(row: dict[str, Any], rows: list[dict[str, Any]]) -> float:
+    """Return the time of the faster peer with its best number of threads."""
+    return min(best_peer(r) for r in rows if subject_of(r) == subject_of(row))
 
 
 def groups(rows: list[dict[str, Any]]) -> Iterator[tuple[str, int, list[dict[str, Any]]]]:
@@ -130,6 +140,16 @@ def summary(rows: list[dict[str, Any]]) -> str:
             f" rows; geometric means: PyTorch {means[0]:.2f}, JAX {means[1]:.2f}, the best {means[2]:.2f}; least"
             f" {min(ratios):.2f}, of the small shapes {min(small):.2f}; over the floor from 128 units on"
             f" {min(floors):.2f} to {max(floors):.2f}"
+        )
+    for task in reversed(TASKS):
+        at_best = [
+            best_of_all(row, rows) / min(r["saiki_us"] for r in rows if subject_of(r) == subject_of(row))
+            for row in rows
+            if row["task"] == task and row["threads"] == 1
+        ]
+        lines.append(
+            f"{task:8} each at its best number of threads: faster than the best peer in {sum(r > 1 for r in at_best)}"
+            f" rows; geometric mean {statistics.geometric_mean(at_best):.2f}, least {min(at_best):.2f}"
         )
     return "\n".join(lines)
 

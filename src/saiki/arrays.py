@@ -132,7 +132,7 @@ def as_sequences(
     """
     X = np.array(as_float("X", X, dtype))  # the tape keeps it: the caller may do with the original what they like
     if X.ndim != 3:
-        remedy = " For one feature use X[..., None], for one sequence X[None]." if X.ndim == 2 else ""
+        remedy = " For one feature use X[..., None]. For one sequence use X[None]." if X.ndim == 2 else ""
         raise ShapeError(f"X must be (n_sequences, n_steps, n_features); got {X.shape}.{remedy}")
     if n_features not in (None, X.shape[2]):
         raise ShapeError(

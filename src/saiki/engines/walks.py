@@ -38,10 +38,9 @@ def _walk(
 ) -> int:
     scope = {**products(dtype), "zero": dtype(0)} | {n: translate(f, dtype) for n, f in functions.items()}
     depends = [depends_on(function) for function in functions.values()]
+    kind = f"{cell.name} ({cell.activation})" if cell.activation else cell.name
     try:
-        return kernel(
-            name, source, arguments, dtype, scope, depends, f"the {cell.name} cell for {np.dtype(dtype).name}"
-        )
+        return kernel(name, source, arguments, dtype, scope, depends, f"the {kind} cell for {np.dtype(dtype).name}")
     except NumbaError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = next((line for line in lines if not line.startswith("Failed in")), "")
