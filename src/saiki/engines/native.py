@@ -90,7 +90,7 @@ class Table(NamedTuple):
                 assert value.flags.c_contiguous, name
                 assert value.ndim == argument.dimensions, name
                 assert (value.dtype == np.int64) == argument.whole, name
-                words += [value.ctypes.data, *value.shape]
+                words += [address(value), *value.shape]
         return cls(np.array(words, np.int64), places)
 
     def __setitem__(self, name: str, word: int) -> None:
@@ -99,7 +99,7 @@ class Table(NamedTuple):
 
 def program(calls: Iterable[tuple[int, Table]]) -> Array:
     """Return the program that makes these calls, one after another."""
-    return np.array([word for address, table in calls for word in (address, table.words.ctypes.data)], np.int64)
+    return np.array([word for function, table in calls for word in (function, address(table.words))], np.int64)
 
 
 def _call(typingctx, function, table):  # type: ignore[no-untyped-def]  # noqa: ARG001

@@ -277,7 +277,7 @@ class Plan:
         for phase in phases:
             programs = [program(calls) for calls in phase]
             self._programs += programs  # they must stay where they are
-            words = [word for one in programs for word in (one.ctypes.data, len(one))]
+            words = [word for one in programs for word in (address(one), len(one))]
             result.append(words if len(words) == 2 else np.array(words, np.int64))
         return result
 
