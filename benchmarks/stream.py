@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import saiki
-from saiki.arrays import Array, Params
+from saiki.arrays import Array
 
 N_FEATURES = 8
 GATES = {"simple": 1, "gru": 3, "lstm": 4}
@@ -34,8 +34,11 @@ def main() -> None:
             network = saiki.Network([saiki.Recurrent(cell, N_FEATURES, n_units), saiki.Dense(n_units, 1)])
             params = network.init(np.random.default_rng(0), dtype=np.float32)
             x = np.random.default_rng(1).standard_normal(N_FEATURES).astype(np.float32)
-            makers = {"saiki": ours, "torch": torchs, "onnx": onnxs}
-            runs = {name: make(cell, network, params, x) for name, make in makers.items()}
+            runs = {
+                "saiki": ours(saiki.Stream(network, params), x),
+                "torch": torchs(cell, n_units, x),
+                "onnx": onnxs(cell, n_units, x),
+            }
             times: dict[str, list[float]] = {name: [] for name in runs}
             for _ in range(TURNS):
                 for name, run in runs.items():
@@ -52,9 +55,9 @@ def main() -> None:
         arguments.json.write_text(json.dumps(rows, indent=1))
 
 
-def ours(cell: str, network: saiki.Network, params: Params, x: Array) -> Callable[[], None]:  # noqa: ARG001
+def ours(stream: saiki.Stream, x: Array) -> Callable[[], None]:
     """Return a step in saiki."""
-    stream, state = saiki.Stream(network, params), None
+    state = None
 
     def step() -> None:
         nonlocal state
@@ -63,14 +66,13 @@ def ours(cell: str, network: saiki.Network, params: Params, x: Array) -> Callabl
     return step
 
 
-def torchs(cell: str, network: saiki.Network, params: Params, x: Array) -> Callable[[], None]:  # noqa: ARG001
+def torchs(cell: str, n_units: int, x: Array) -> Callable[[], None]:
     """Return a step in PyTorch; its weights are its own."""
     import torch
 
     torch.set_num_threads(1)
-    recurrent, _ = network.layers
     kind = {"simple": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[cell]
-    layer, out = kind(N_FEATURES, recurrent.sizes[1], batch_first=True), torch.nn.Linear(recurrent.sizes[1], 1)
+    layer, out = kind(N_FEATURES, n_units, batch_first=True), torch.nn.Linear(n_units, 1)
     one, state = torch.from_numpy(x)[None, None], None
 
     def step() -> None:
@@ -82,12 +84,12 @@ def torchs(cell: str, network: saiki.Network, params: Params, x: Array) -> Calla
     return step
 
 
-def onnxs(cell: str, network: saiki.Network, params: Params, x: Array) -> Callable[[], None]:  # noqa: ARG001
+def onnxs(cell: str, n_units: int, x: Array) -> Callable[[], None]:
     """Return a step in ONNX Runtime; its weights are its own."""
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
 
-    H, G = network.layers[0].sizes[1], GATES[cell]
+    H, G = n_units, GATES[cell]
     rng = np.random.default_rng(0)
     weights = {"W": (1, G * H, N_FEATURES), "R": (1, G * H, H), "B": (1, 2 * G * H), "V": (H, 1), "c": (1,)}
     held = [numpy_helper.from_array(rng.standard_normal(s).astype(np.float32) * 0.1, n) for n, s in weights.items()]

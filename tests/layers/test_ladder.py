@@ -125,6 +125,18 @@ def test_d_the_order_of_the_batch_changes_nothing(name: str, rng: np.random.Gene
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
+def test_c_predictions_of_the_compiled_engine_are_those_of_the_reference(name: str, rng: np.random.Generator) -> None:
+    layer = EXAMPLES[name]
+    params, X = draw(layer, rng, 4, 6)
+    for lengths in (None, [4, 6, 0, 5]):
+        Y, state, _ = layer.forward(params, X, lengths=lengths, engine="reference")
+        Y2, state2 = layer.predict(params, X, lengths=lengths, engine="compiled")
+        np.testing.assert_allclose(Y2, Y, atol=10 * ROUNDING)
+        for one, other in zip(flat(state), flat(state2), strict=True):
+            np.testing.assert_allclose(other, one, atol=10 * ROUNDING)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_float32_stays_float32(name: str, rng: np.random.Generator) -> None:
     layer = EXAMPLES[name]
     params, X = draw(layer, rng, 3, 5)
