@@ -1,9 +1,21 @@
 """saiki: recurrent neural networks from scratch, every equation visible, every gradient proved."""
 
+from typing import TYPE_CHECKING, Any
+
 from saiki import cells, initializers, losses, optimizers, training
 from saiki.cells import Cell
 from saiki.engines.threads import limit_threads
-from saiki.errors import ArgumentError, DivergenceError, DtypeError, GradientError, SaikiError, ShapeError
+from saiki.errors import (
+    ArgumentError,
+    AxesWarning,
+    CheckpointError,
+    DivergenceError,
+    DtypeError,
+    FileError,
+    GradientError,
+    SaikiError,
+    ShapeError,
+)
 from saiki.explain.gradients import Certificate, check_gradients
 from saiki.explain.truncation import Truncation, truncation_error
 from saiki.layers import (
@@ -25,29 +37,48 @@ from saiki.layers import (
     conv_output_size,
 )
 
+if TYPE_CHECKING:
+    from saiki.estimators import (
+        RNNClassifier,
+        RNNRegressor,
+        ScratchSimpleRNNClassifier,
+        SequenceScaler,
+        load,
+        save,
+        sequence_permutation_importance,
+        sequences,
+    )
+
 __version__ = "0.1.0"
 
 __all__ = [
     "GRU",
     "LSTM",
     "ArgumentError",
+    "AxesWarning",
     "Bidirectional",
     "Cell",
     "Certificate",
+    "CheckpointError",
     "Conv1D",
     "Dense",
     "DivergenceError",
     "Dropout",
     "DtypeError",
     "Embedding",
+    "FileError",
     "GradientError",
     "Gradients",
     "Layer",
     "LayerNorm",
     "Network",
+    "RNNClassifier",
+    "RNNRegressor",
     "Readout",
     "Recurrent",
     "SaikiError",
+    "ScratchSimpleRNNClassifier",
+    "SequenceScaler",
     "ShapeError",
     "SimpleRNN",
     "Stream",
@@ -57,8 +88,30 @@ __all__ = [
     "conv_output_size",
     "initializers",
     "limit_threads",
+    "load",
     "losses",
     "optimizers",
+    "save",
+    "sequence_permutation_importance",
+    "sequences",
     "training",
     "truncation_error",
 ]
+
+LAZY = {
+    "RNNClassifier", "RNNRegressor", "ScratchSimpleRNNClassifier", "SequenceScaler", "load", "save",
+    "sequence_permutation_importance", "sequences",
+}  # fmt: skip
+"""The names that need scikit-learn, which is imported when the first of them is asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in LAZY:
+        raise AttributeError(f"module 'saiki' has no attribute {name!r}")
+    from saiki import estimators
+
+    return getattr(estimators, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *LAZY})

@@ -27,8 +27,20 @@ class DivergenceError(SaikiError, ArithmeticError):
     """Training left the finite numbers: the loss became NaN or infinite."""
 
 
+class FileError(SaikiError, ValueError):
+    """A file is damaged, or none that saiki wrote."""
+
+
+class CheckpointError(SaikiError, RuntimeError):
+    """A checkpoint belongs to another training run, or another process is writing it."""
+
+
 class GradientError(SaikiError, AssertionError):
     """A backward pass is not the gradient of its forward pass; the message is the table of what was found."""
+
+
+class AxesWarning(UserWarning):
+    """An array looks as if its steps stood where its features should."""
 
 
 def choose(argument: str, name: object, table: Mapping[str, T]) -> T:

@@ -43,6 +43,30 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
+def previous_of(path: Path) -> Path:
+    """Return where ``replace_and_keep`` keeps what was there before."""
+    return path.with_name(f"{path.name}.previous")
+
+
+def replace_and_keep(path: Path, data: bytes) -> None:
+    """Write a file, and keep what was there before beside it, as ``.previous``.
+
+    At every moment one of the two is there, whole. Only one process may write a path; what one that was killed left
+    half written, as ``.new``, the next one writes over.
+
+    Raises:
+        OSError: the folder is missing or read-only, or the disk is full.
+    """
+    new = path.with_name(f"{path.name}.new")
+    with new.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    if path.exists():
+        os.replace(path, previous_of(path))
+    os.replace(new, path)
+
+
 def check_writable(path: Path) -> None:
     """Raise an ``OSError`` now if ``atomic_write(path)`` would raise one for lack of a folder or of permission."""
     if path.is_dir():

@@ -160,6 +160,7 @@ def evaluate(
     y: npt.ArrayLike,
     lengths: npt.ArrayLike | None = None,
     sample_weight: npt.ArrayLike | None = None,
+    total: float | None = None,
 ) -> tuple[Any, Array]:
     """Return the mean loss over what exists, and its gradient with respect to ``Y``.
 
@@ -171,14 +172,17 @@ def evaluate(
             missing target.
         lengths: ``(B,)``; steps beyond a sequence's length do not exist.
         sample_weight: ``(B,)`` or, for outputs of each step, ``(B, T)``: how much each target counts in the mean.
+        total: what the weighted sum is divided by; None is the sum of the weights, which makes it a mean. A batch of
+            many gives instead the mean weight of all batches, times the number of its own targets: else a batch of
+            light samples would count as much as one of heavy ones.
 
     Returns:
         The loss, zero where nothing exists, and the gradient in the shape of ``Y``.
 
     Raises:
         ShapeError: y or sample_weight does not fit Y.
-        ArgumentError: an unknown loss, a target that the loss does not know, an infinite one, or a weight that is
-            negative or not finite.
+        ArgumentError: an unknown loss, a target that the loss does not know, an infinite one, a weight that is
+            negative or not finite, or a total that is not positive.
 
     >>> Y = np.array([[[1.0], [3.0], [9.0]]])
     >>> value, dY = evaluate("squared_error", Y, [[0.0, np.nan, 9.0]], lengths=[2])
@@ -223,10 +227,11 @@ def evaluate(
     weight = exists.astype(np.float64)
     if sample_weight is not None:
         weight *= _weights(Y, sample_weight, exists)
+    largest = weight.max(initial=0) or 1.0  # no sum overflows
+    total = (weight / largest).sum() if total is None else as_positive("total", total) / largest
 
     value, slope = loss(np.where(exists, Y, 0).astype(Y.dtype), target.astype(np.real(Y).dtype))
-    weight /= weight.sum() or 1.0
-    weight = weight.astype(np.real(Y).dtype)
+    weight = (weight / largest / (total or 1.0)).astype(np.real(Y).dtype)
     return (value * weight).sum(), slope * weight
 
 
@@ -262,7 +267,7 @@ def _distribution(target: Array, exists: Array, n_classes: int) -> Array:
 
 
 def _weights(Y: Array, sample_weight: npt.ArrayLike, exists: Array) -> Array:
-    """Return checked weights that broadcast against the targets, 1 at most."""
+    """Return checked weights that broadcast against the targets."""
     weight = as_float("sample_weight", sample_weight)
     if weight.shape not in (Y.shape[:1], Y.shape[:-1]):
         choices = " or ".join(map(str, dict.fromkeys((Y.shape[:1], Y.shape[:-1]))))
@@ -272,4 +277,4 @@ def _weights(Y: Array, sample_weight: npt.ArrayLike, exists: Array) -> Array:
     check_finite("sample_weight", weight)
     if (weight < 0).any():
         raise ArgumentError(f"sample_weight must not be negative; got {weight.min()}. Use 0 to leave a sample out.")
-    return weight / (weight.max(initial=0) or 1.0)
+    return weight

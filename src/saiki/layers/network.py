@@ -127,6 +127,7 @@ class Network(Linked):
         engine: str | None = None,
         rng: np.random.Generator | None = None,
         tbptt: int | None = None,
+        total: float | None = None,
     ) -> tuple[Any, Gradients]:
         """Return the mean loss over what exists, and its gradients.
 
@@ -141,17 +142,18 @@ class Network(Linked):
             engine: the name of an engine, or None for the default one.
             rng: the source of dropout; None drops nothing.
             tbptt: the window of truncated backpropagation through time, or None for the full gradient.
+            total: what the weighted sum of the losses is divided by; see ``saiki.losses.evaluate``.
 
         Raises:
             ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
         """
-        chain = self._at_once(state, sample_weight, rng, tbptt)
+        chain = self._at_once(state, sample_weight if total is None else total, rng, tbptt)
         at_once = chain and get_engine(engine).learn(chain, params, X, y, as_loss(loss), lengths)
         if at_once:
             value, dparams, dX, dstates = at_once
             return value, Gradients(dparams, dX, self.final_state(iter(dstates)))
         Y, _, tape, lengths = self._checked_forward(params, X, state, lengths, engine, rng)
-        value, dY = evaluate(loss, Y, y, lengths, sample_weight)
+        value, dY = evaluate(loss, Y, y, lengths, sample_weight, total)
         return value, self._unchecked_backward(params, tape, dY, None, tbptt)
 
     def update(
@@ -167,6 +169,7 @@ class Network(Linked):
         engine: str | None = None,
         rng: np.random.Generator | None = None,
         tbptt: int | None = None,
+        total: float | None = None,
     ) -> Update:
         """Make one step of training: loss, gradients, and an update of the parameters, which come back as new arrays.
 
@@ -182,6 +185,7 @@ class Network(Linked):
             engine: the name of an engine, or None for the default one.
             rng: the source of dropout; None drops nothing.
             tbptt: the window of truncated backpropagation through time, or None for the full gradient.
+            total: what the weighted sum of the losses is divided by; see ``saiki.losses.evaluate``.
 
         Returns:
             The loss before the update, the parameters and the optimizer's state after it, and whether all are finite.
@@ -199,14 +203,16 @@ class Network(Linked):
         """
         if not isinstance(optimizer, Optimizer):
             raise ArgumentError(f"optimizer must be one such as saiki.optimizers.adam(0.001); got {optimizer!r}.")
-        chain = self._at_once(None, sample_weight, rng, tbptt)
+        chain = self._at_once(None, sample_weight if total is None else total, rng, tbptt)
         if chain is not None:
             at_once = get_engine(engine).train(chain, params, X, y, as_loss(loss), lengths, optimizer, optimizer_state)
             if at_once is not None:
                 return at_once
         optimizer.apart(optimizer_state)  # one of another optimizer is refused
         with np.errstate(all="ignore"):  # what overflows shows in what is returned
-            value, grads = self.loss_and_gradients(params, X, y, loss, lengths, sample_weight, None, engine, rng, tbptt)
+            value, grads = self.loss_and_gradients(
+                params, X, y, loss, lengths, sample_weight, None, engine, rng, tbptt, total
+            )
             updates, optimizer_state = optimizer.update(grads.params, optimizer_state, params)
             params = apply_updates(params, updates)
         return Update(value, params, optimizer_state, all(np.isfinite(param).all() for param in params.values()))

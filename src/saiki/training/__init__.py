@@ -1,4 +1,4 @@
-"""Training: one loop, and those who listen to it."""
+"""Training: one loop, the epochs made of it, and those who listen to them."""
 
 from saiki.training.loop import Batch, Step, train
 

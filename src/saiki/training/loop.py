@@ -25,6 +25,7 @@ class Batch:
     y: Array
     lengths: Array | None = None
     sample_weight: Array | None = None
+    total: float | None = None
 
 
 class Step(NamedTuple):
@@ -57,6 +58,7 @@ def train(
     rng: np.random.Generator | None = None,
     tbptt: int | None = None,
     ahead: int = 1,
+    optimizer_state: Any = None,
 ) -> Iterator[Step]:
     """Update the parameters once for every batch, and say so after each.
 
@@ -73,6 +75,7 @@ def train(
         tbptt: the window of truncated backpropagation through time, or None for the full gradient.
         ahead: how many batches may be drawn, and updates made, before the first of them is told of. More is quicker
             for a small network, as long as no batch depends on a step before it.
+        optimizer_state: the state that the optimizer goes on from, as a ``Step`` has it; None starts afresh.
 
     Yields:
         A ``Step`` after each update.
@@ -101,7 +104,7 @@ def train(
     if not isinstance(batches, Iterable):
         raise ArgumentError(f"batches must be a list or stream of batches; got {type(batches).__name__}. Try [batch].")
     as_count("ahead", ahead)
-    optimizer_state = optimizer.init(params)
+    optimizer_state = optimizer.init(params) if optimizer_state is None else optimizer_state
     remedy = "Try a smaller learning rate, smaller initial weights, or a bounded activation (tanh, sigmoid)."
     stream, iteration = iter(batches), 0
     while chunk := list(islice(stream, ahead)):
@@ -142,7 +145,7 @@ def _updates(
             raise ArgumentError(f"batches must hold saiki.training.Batch(X, y, ...); got {type(batch).__name__}.")
         update = network.update(
             params, optimizer, optimizer_state,
-            batch.X, batch.y, loss, batch.lengths, batch.sample_weight, engine, rng, tbptt,
+            batch.X, batch.y, loss, batch.lengths, batch.sample_weight, engine, rng, tbptt, batch.total,
         )  # fmt: skip
         params, optimizer_state = update.params, update.optimizer_state
         yield update
@@ -150,4 +153,4 @@ def _updates(
 
 def _is_plain(batch: Any) -> bool:
     """Whether a batch has inputs and targets and nothing else."""
-    return isinstance(batch, Batch) and batch.lengths is None and batch.sample_weight is None
+    return isinstance(batch, Batch) and batch.lengths is None and batch.sample_weight is None and batch.total is None

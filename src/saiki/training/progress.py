@@ -14,18 +14,19 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from saiki.training.epochs import Epoch
 from saiki.training.loop import Step
 
 T = TypeVar("T")
 
 
 def progress(events: Iterable[T], total: int, description: str) -> Iterator[T]:
-    """Pass events on, and show on the terminal how many of ``total`` have come, how fast, and the latest loss.
+    """Pass events on, and show on the terminal how many of ``total`` have come, how fast, and how well it goes.
 
     The bar goes to standard error, and only to a terminal; what is printed meanwhile appears above it.
 
     Args:
-        events: what to pass on: training steps, or anything else.
+        events: what to pass on: training steps, epochs, or anything else.
         total: how many will come.
         description: what is being done.
 
@@ -38,7 +39,7 @@ def progress(events: Iterable[T], total: int, description: str) -> Iterator[T]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[loss]}"),
+        TextColumn("{task.fields[state]}"),
     )
     console = Console(stderr=True)
     # Lines bound for a file must not be drawn into the terminal above the bar.
@@ -49,7 +50,16 @@ def progress(events: Iterable[T], total: int, description: str) -> Iterator[T]:
         transient=True,
         redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
     ) as bar:
-        task = bar.add_task(description, total=total, loss="")
+        task = bar.add_task(description, total=total, state="")
         for event in events:
             yield event
-            bar.update(task, advance=1, loss=f"loss {event.loss:.4g}" if isinstance(event, Step) else "")
+            bar.update(task, advance=1, state=_state(event))
+
+
+def _state(event: object) -> str:
+    """Say how well it goes."""
+    if isinstance(event, Step):
+        return f"loss {event.loss:.4g}"
+    if isinstance(event, Epoch):
+        return f"loss {event.losses[-1]:.4g}" + (f", score {event.scores[-1]:.4g}" if event.scores else "")
+    return ""

@@ -1,0 +1,412 @@
+"""What the estimators share: from what users hand in to a trained network, and from a network to predictions."""
+
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import Any, TypeAlias, final
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from saiki.arrays import Array, Params, as_float
+from saiki.engines.threads import limit_threads
+from saiki.errors import ArgumentError, ShapeError
+from saiki.estimators.callbacks import CallbackSupportMixin, Listeners
+from saiki.estimators.inputs import Sequences, counting, read_sequences, read_weights
+from saiki.estimators.options import batch_size_of, check_parameters, network_of, optimizer_of
+from saiki.estimators.scaling import Scaling, step_weights
+from saiki.estimators.states import named_state, nested_state
+from saiki.layers import Network, Stream
+from saiki.losses import Loss
+from saiki.optimizers import Optimizer
+from saiki.training.checkpoint import Checkpoint
+from saiki.training.epochs import Epoch, Stopping, epochs
+from saiki.training.examples import Examples, Ragged
+from saiki.training.progress import progress
+
+Checkpointed: TypeAlias = str | os.PathLike[str] | None
+
+MOST_AT_ONCE, MOST_NUMBERS = 256, 1 << 24
+"""So many sequences, and numbers in them, are predicted at once."""
+
+NO_INFLUENCE = "verbose", "callbacks", "random_state"
+"""The parameters that change no number of a fit; and the seed, which a checkpoint holds itself."""
+
+
+class SequenceEstimator(CallbackSupportMixin, BaseEstimator, ABC):
+    """A network, an optimizer and a scale behind ``fit`` and ``predict``; abstract.
+
+    Everything that it has learnt follows from the attributes ``learnt``, which are what ``saiki.save`` keeps.
+    """
+
+    learnt = (
+        "_epoch", "_scaling", "_target_scaling", "_flat_", "n_features_in_", "feature_names_in_", "n_outputs_",
+        "classes_", "_one_value_",
+    )  # fmt: skip
+    network_: Network
+    _stream: Stream | None
+
+    @abstractmethod
+    def _read_targets(self, y: Any, sequences: Sequences, counts: Array, reset: bool) -> Array | Ragged:
+        """Return the targets as numbers, NaN for those that are missing or do not count."""
+
+    @abstractmethod
+    def _weighed(self, examples: Examples) -> Examples:
+        """Return the examples to train on, with whatever weight the targets themselves have."""
+
+    @abstractmethod
+    def _scaling_of_targets(self, examples: Examples) -> Scaling | None:
+        """Return the scale of the targets; None where they have none."""
+
+    @abstractmethod
+    def _loss(self) -> str | Loss:
+        """Return the loss of the network's outputs."""
+
+    @abstractmethod
+    def _score(self, outputs: Array, targets: Array, weight: Array | None) -> float:
+        """Return how well outputs ``(n, K)`` fit targets that are not scaled, NaN being a missing one."""
+
+    @abstractmethod
+    def _by_class(self, examples: Examples, order: Array) -> Array:
+        """Return a random order, sorted by class where there is one for each sequence."""
+
+    # Fitting
+
+    @final
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, lengths: Any, validation_data: Any, checkpoint: Checkpointed
+    ) -> None:
+        """Train from the beginning or, with ``warm_start``, from where the last fit ended."""
+        check_parameters(self)
+        fresh = not (self.warm_start and hasattr(self, "_epoch"))
+        with self._all_or_nothing():
+            examples = self._read(X, y, sample_weight, lengths, fresh, self._dtype(fresh))
+            validation = None
+            if validation_data is not None:
+                validation = self._read(*_validation_parts(validation_data), False, examples.X.values.dtype)
+            run = {} if checkpoint is None else self._run(examples, validation)
+            listeners = Listeners(self, self.max_iter, {"X": X, "y": y, "metadata": _metadata(sample_weight, lengths)})
+            with nullcontext() if checkpoint is None else Checkpoint.opened(checkpoint, run) as kept:
+                seed = check_random_state(self.random_state).randint(2**31, size=4).tolist()
+                found = kept.read() if kept else None
+                rng = np.random.default_rng(seed if found is None else found.seed)
+                if self.early_stopping and validation is None:
+                    examples, validation = self._split(examples, rng)
+                batches = -(-len(examples) // batch_size_of(self, len(examples)))
+                optimizer = optimizer_of(self, self.max_iter * batches)
+                start = self._start(examples, optimizer, rng, fresh, tuple(seed))
+                if not fresh:
+                    start = replace(start, optimizer_state=optimizer.init(start.params))
+                stopping = Stopping(
+                    start.count + self.max_iter, self.n_iter_no_change, self.tol, bool(self.early_stopping)
+                )
+                self._train(found or start, examples, validation, optimizer, stopping, kept, listeners)
+
+    @final
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, lengths: Any, classes: Any = None) -> None:
+        """Learn from the sequences once, going on from whatever has been learnt before."""
+        check_parameters(self)
+        if self.early_stopping:
+            raise ArgumentError("early_stopping must be False for partial_fit, which sees every sequence once.")
+        fresh = not hasattr(self, "_epoch")
+        with self._all_or_nothing():
+            if classes is not None:
+                self._expect(classes)
+            examples = self._read(X, y, sample_weight, lengths, fresh, self._dtype(fresh))
+            optimizer = optimizer_of(self, None)
+            seed = check_random_state(self.random_state).randint(2**31, size=4).tolist()
+            start = self._start(examples, optimizer, np.random.default_rng(seed), fresh, tuple(seed))
+            start, once = replace(start, best=None), Stopping(start.count + 1, start.count + 1, 0.0)
+            self._train(start, examples, None, optimizer, once, None, None)
+
+    @abstractmethod
+    def _expect(self, classes: Any) -> None:
+        """Be told before the first ``partial_fit`` which classes there will be."""
+
+    @final
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Leave the estimator as it was if an error comes before anything has been learnt."""
+        names = (*self.learnt, "network_")
+        before = {name: vars(self)[name] for name in names if name in vars(self)}
+        try:
+            yield
+        except BaseException:
+            if vars(self).get("_epoch") is before.get("_epoch"):
+                for name in names:
+                    self.__dict__.pop(name, None)
+                self.__dict__.update(before)
+            raise
+
+    @final
+    def _dtype(self, fresh: bool) -> npt.DTypeLike | None:
+        """Return what to compute in; None is what X is."""
+        return self.dtype if fresh else next(iter(self.params_.values())).dtype
+
+    @final
+    def _start(
+        self, examples: Examples, optimizer: Optimizer, rng: np.random.Generator, fresh: bool, seed: tuple[int, ...]
+    ) -> Epoch:
+        """Return where training begins: with new weights and scales, or where it ended before."""
+        n_features = examples.X.values.shape[1]
+        network = network_of(self, n_features, self.n_outputs_)
+        if not fresh:
+            if network != self.network_:
+                raise ArgumentError(
+                    "warm_start and partial_fit go on with the network of the fit before, but the parameters now"
+                    " describe another one. Set them back, or fit a clone."
+                )
+            return replace(self._epoch, params=self.params_, waited=0, done=False, seed=seed)
+        self.network_ = network
+        self._scaling = Scaling.none(n_features)
+        if self.scale_inputs:
+            self._scaling = Scaling.of(examples.X.values, step_weights(examples.weight, examples.X))
+        self._target_scaling = self._scaling_of_targets(examples)
+        params = network.init(rng, dtype=examples.X.values.dtype)
+        return Epoch(0, params, optimizer.init(params), dict(rng.bit_generator.state), seed)
+
+    @final
+    def _train(
+        self,
+        epoch: Epoch,
+        examples: Examples,
+        validation: Examples | None,
+        optimizer: Optimizer,
+        stopping: Stopping,
+        checkpoint: Checkpoint | None,
+        listeners: Listeners | None,
+    ) -> None:
+        """Run epochs; whatever happens, what the last one that ended has learnt is kept."""
+
+        def score(params: Params) -> float:
+            assert validation is not None
+            return self._score_of(params, validation)
+
+        examples = self._weighed(self._scaled(examples))
+        stream = epochs(
+            epoch, self.network_, examples, optimizer, self._loss(), stopping,
+            batch_size_of(self, len(examples)), self.shuffle, None if validation is None else score,
+            self.engine, self.tbptt,
+        )  # fmt: skip
+        if self.verbose:
+            stream = progress(stream, stopping.max_iter - epoch.count, "epochs")
+        try:
+            with limit_threads(self.n_jobs):
+                for epoch in stream:
+                    attributes = self._following(epoch)
+                    stop = [callback(epoch) for callback in self.callbacks or ()]
+                    if listeners is not None:
+                        stop.append(listeners.epoch(attributes))
+                    if any(map(bool, stop)):
+                        epoch = replace(epoch, done=True)
+                    if checkpoint is not None:
+                        checkpoint.keep(epoch)
+                    if epoch.done:
+                        break
+        finally:
+            if epoch.count:
+                self.__dict__.update(self._following(epoch))
+        if listeners is not None:
+            listeners.end(self._following(epoch))
+
+    @final
+    def _following(self, epoch: Epoch) -> dict[str, Any]:
+        """Return the attributes that follow from an epoch."""
+        best = epoch.params if epoch.best is None else epoch.best
+        return {
+            "_epoch": epoch,
+            "_stream": None,
+            "params_": best,
+            "n_iter_": epoch.count,
+            "loss_": epoch.losses[-1],
+            "loss_curve_": list(epoch.losses),
+            "validation_scores_": list(epoch.scores) or None,
+            "best_validation_score_": max(epoch.scores, default=None),
+        }
+
+    @final
+    def _read(
+        self, X: Any, y: Any, sample_weight: Any, lengths: Any, reset: bool, dtype: npt.DTypeLike | None
+    ) -> Examples:
+        """Return checked examples, without those from which nothing can be learnt."""
+        if y is None:
+            raise ArgumentError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None. Give a label or value for"
+                " each sequence."
+            )
+        y = y if hasattr(y, "__len__") else np.asarray(y)
+        if np.ndim(y) == 0 if isinstance(y, np.ndarray) else isinstance(y, str):
+            raise ShapeError(f"y must hold one entry for each sequence; got {y!r}.")
+        sequences = read_sequences(self, X, lengths, reset, dtype)
+        n, n_targets = len(sequences.steps), len(y)
+        if n_targets != n:
+            swapped = getattr(X, "ndim", 0) == 3 and X.shape[1] == n_targets
+            hint = " The first two axes of X look swapped; try X.transpose(1, 0, 2)." if swapped else ""
+            raise ShapeError(f"y must hold one entry for each of the {n} sequences; got {n_targets}.{hint}")
+        weight = read_weights(sample_weight, sequences, self.output == "each")
+        counts = counting(weight, sequences, self.output == "each")
+        examples = Examples(sequences.steps, self._read_targets(y, sequences, counts, reset), weight)
+        exists = examples.n_targets > 0
+        if not exists.any():
+            raise ArgumentError("y must hold at least one target that is not missing and whose weight is not zero.")
+        return examples if exists.all() else examples.select(np.flatnonzero(exists))
+
+    @final
+    def _scaled(self, examples: Examples) -> Examples:
+        """Return the examples as the network sees them."""
+        X, y = examples.X.with_values(self._scaling.apply(examples.X.values)), examples.y
+        if self._target_scaling is not None:
+            values = y.values if isinstance(y, Ragged) else y
+            scaled = self._target_scaling.apply(values.reshape(len(values), -1)).reshape(values.shape)
+            y = y.with_values(scaled) if isinstance(y, Ragged) else scaled
+        return Examples(X, y, examples.weight)
+
+    @final
+    def _split(self, examples: Examples, rng: np.random.Generator) -> tuple[Examples, Examples]:
+        """Return most of the examples for training, and the rest for validation."""
+        n = len(examples)
+        n_held = int(np.ceil(self.validation_fraction * n))
+        if not 0 < n_held < n:
+            raise ArgumentError(
+                f"validation_fraction must leave sequences on both sides; {self.validation_fraction} of {n} does not."
+                " Give validation_data, or more sequences."
+            )
+        order = self._by_class(examples, rng.permutation(n))
+        held = np.zeros(n, bool)
+        held[order[np.linspace(0, n - 1, n_held).round().astype(int)]] = True  # so that each class gives its share
+        return examples.select(np.flatnonzero(~held)), examples.select(np.flatnonzero(held))
+
+    @final
+    def _run(self, examples: Examples, validation: Examples | None) -> dict[str, str]:
+        """Return what decides the numbers of a fit, by name, as texts."""
+        values = self.get_params(deep=False)
+        run = {name: re.sub(" at 0x[0-9a-f]+", "", repr(values[name])) for name in values if name not in NO_INFLUENCE}
+        run |= {"estimator": type(self).__name__, "data": examples.digest()}
+        run["validation data"] = "none" if validation is None else validation.digest()
+        return run
+
+    # Predicting
+
+    @final
+    def _outputs(self, X: Any, lengths: Any) -> tuple[Sequences, Array]:
+        """Return what X is, and the outputs for each sequence or step ``(n, K)``."""
+        check_is_fitted(self)
+        sequences = read_sequences(self, X, lengths, False, self._dtype(False))
+        return sequences, self._predicted(self.params_, sequences.steps)
+
+    @final
+    def _predicted(self, params: Params, X: Ragged) -> Array:
+        """Return the outputs for each sequence, or for each step that exists."""
+        X = X.with_values(self._scaling.apply(X.values))
+        per_step = self.output == "each"
+        n_outputs: int = self.n_outputs_
+        outputs = np.empty((len(X.values) if per_step else len(X), n_outputs), X.values.dtype)
+        order = np.arange(len(X)) if X.even else np.argsort(X.lengths, kind="stable")
+        longest = max(1, int(X.lengths.max(initial=1)))
+        count = min(MOST_AT_ONCE, max(1, MOST_NUMBERS // (longest * X.values.shape[1])))
+        with limit_threads(self.n_jobs):
+            for start in range(0, len(order), count):
+                which = order[start : start + count]
+                padded, lengths = X.pad(which)
+                if not padded.shape[1]:  # no step at all: what a readout says of nothing
+                    padded, lengths = np.zeros((len(which), 1, X.values.shape[1]), outputs.dtype), X.lengths[which]
+                Y, _ = self.network_.predict(params, padded, lengths=lengths, engine=self.engine)
+                if per_step:
+                    found = Ragged.of_padded(Y, X.lengths[which] if lengths is None else lengths)
+                    outputs[_places(X, which)] = found.values
+                else:
+                    outputs[which] = Y
+        return outputs
+
+    @final
+    def _score_of(self, params: Params, examples: Examples) -> float:
+        """Return the score on examples."""
+        outputs = self._predicted(params, examples.X)
+        y, weight = examples.y, examples.weight
+        if isinstance(y, Ragged):
+            if weight is not None:
+                weight = weight.values if isinstance(weight, Ragged) else weight[y.owners()]
+            y = y.values
+        assert not isinstance(weight, Ragged)
+        return self._score(outputs, y, weight)
+
+    @final
+    def _scored(self, X: Any, y: Any, sample_weight: Any, lengths: Any) -> float:
+        """Return the score on whatever users hand in."""
+        check_is_fitted(self)
+        return self._score_of(self.params_, self._read(X, y, sample_weight, lengths, False, self._dtype(False)))
+
+    @final
+    def _stepped(self, x: npt.ArrayLike, state: Mapping[str, Array] | None) -> tuple[Array, bool, dict[str, Array]]:
+        """Return the outputs of one step of one stream or several ``(S, K)``, whether it was one, and the state."""
+        check_is_fitted(self)
+        if self._stream is None:
+            self._stream = Stream(self.network_, self.params_, self.engine)
+        precision, n_features = next(iter(self.params_.values())).dtype, len(self._scaling.mean)
+        values = as_float("x", x, precision)
+        if values.ndim == 0 and n_features == 1:
+            values = values[None]
+        if values.ndim not in (1, 2) or values.shape[-1] != n_features:
+            raise ShapeError(
+                f"x must be the features of one step, ({n_features},), or of one step of each of several streams,"
+                f" (n_streams, {n_features}); got {values.shape}."
+            )
+        values = self._scaling.apply(values.astype(precision, copy=False))
+        nested = None if state is None else nested_state(self.network_, state)
+        if values.ndim == 1:
+            y, after = self._stream.step(values, nested)
+            return y[None], True, named_state(self.network_, after)
+        Y, after = self.network_.predict(self.params_, values[:, None], nested, engine=self.engine)
+        return (Y[:, 0] if Y.ndim == 3 else Y), False, named_state(self.network_, after)
+
+    # Keeping
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        return state | {"_stream": None} if "_stream" in state else state
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "params_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def hold(estimator: SequenceEstimator, parameters: dict[str, Any]) -> None:
+    """Hold the arguments of an estimator's ``__init__`` as they came; ``fit`` checks them."""
+    for name, value in parameters.items():
+        if name not in ("self", "__class__"):
+            setattr(estimator, name, value)
+
+
+def _places(X: Ragged, which: Array) -> Array:
+    """Return where the steps of some sequences stand."""
+    return X.with_values(np.arange(len(X.values))).select(which).values
+
+
+def _validation_parts(validation_data: Any) -> tuple[Any, Any, Any, Any]:
+    """Return X, y, weights and lengths of validation data."""
+    if isinstance(validation_data, Mapping) and {"X", "y"} <= validation_data.keys() <= {
+        "X", "y", "sample_weight", "lengths",
+    }:  # fmt: skip
+        parts = dict(validation_data)
+        return parts["X"], parts["y"], parts.get("sample_weight"), parts.get("lengths")
+    if isinstance(validation_data, tuple | list) and len(validation_data) == 2:
+        return validation_data[0], validation_data[1], None, None
+    raise ArgumentError(
+        "validation_data must be a pair (X, y), or a dict with X, y and, where needed, lengths and sample_weight;"
+        f" got {type(validation_data).__name__}."
+    )
+
+
+def _metadata(sample_weight: Any, lengths: Any) -> dict[str, Any] | None:
+    given = {"sample_weight": sample_weight, "lengths": lengths}
+    return {name: value for name, value in given.items() if value is not None} or None

@@ -1,0 +1,242 @@
+"""What users hand in: sequences, targets and weights in any form, as the one form that training knows."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.validation import check_array, validate_data
+
+from saiki.arrays import Array, as_float, as_lengths, check_finite
+from saiki.errors import ArgumentError, AxesWarning, ShapeError
+from saiki.training.examples import Ragged
+
+FORMS = "(n_sequences, n_steps, n_features), a list of (n_steps, n_features), or (n_sequences, n_steps) for one feature"
+
+DTYPES = [np.float64, np.float32]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """Sequences as they came.
+
+    Attributes:
+        steps: the steps ``(n_steps, n_features)`` of all sequences.
+        n_steps: how many steps the array had, padding counted; None for a list.
+        flat: whether it was ``(n_sequences, n_steps)``.
+    """
+
+    steps: Ragged
+    n_steps: int | None
+    flat: bool
+
+    def like(self, values: Array) -> Any:
+        """Return a value for each step in the form in which X came: a list of arrays, or one padded with zeros."""
+        steps = self.steps.with_values(values)
+        return steps.split() if self.n_steps is None else steps.padded(self.n_steps)
+
+
+def read_sequences(
+    estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bool, dtype: npt.DTypeLike | None = None
+) -> Sequences:
+    """Return checked sequences.
+
+    Args:
+        estimator: whose ``n_features_in_`` is set, and ``_flat_``; or, without ``reset``, held to.
+        X: the sequences in any of ``FORMS``.
+        lengths: ``(n_sequences,)`` for padded arrays, or None.
+        reset: whether these are the sequences that decide how many features there are.
+        dtype: what to compute in; None is what X is, if that is float32 or float64, else float64.
+
+    Raises:
+        ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
+    """
+    if _is_list(X):
+        if lengths is not None:
+            raise ArgumentError("lengths go with padded arrays; a list of sequences has its own. Leave lengths out.")
+        sequences = Sequences(_read_list(X), None, False)
+    else:
+        sequences = _read_array(estimator, X, lengths, reset)
+    n_features = sequences.steps.values.shape[1]
+    if sequences.flat:
+        pass  # scikit-learn's own check has looked at the number of columns
+    elif reset:
+        estimator.n_features_in_ = n_features
+        if hasattr(estimator, "feature_names_in_"):
+            del estimator.feature_names_in_
+        warn_of_axes(sequences)
+    else:
+        known = 1 if estimator._flat_ else estimator.n_features_in_
+        if n_features != known:
+            raise ShapeError(
+                f"X has {n_features} features, but {type(estimator).__name__} is expecting {known} features as input."
+                f" X must be {FORMS}."
+            )
+    if reset:
+        estimator._flat_ = sequences.flat
+    elif sequences.flat and not estimator._flat_ and estimator.n_features_in_ != 1:
+        raise ShapeError(
+            f"X must be (n_sequences, n_steps, {estimator.n_features_in_}), as in fit; got two axes, which is one"
+            " feature."
+        )
+    values = sequences.steps.values
+    wanted = values.dtype if dtype is None else np.dtype(dtype)
+    return Sequences(sequences.steps.with_values(values.astype(wanted, copy=False)), sequences.n_steps, sequences.flat)
+
+
+def _is_list(X: Any) -> bool:
+    """Whether X is a list of sequences, rather than one array."""
+    if isinstance(X, np.ndarray):
+        return X.dtype == object and X.ndim == 1 and len(X) > 0 and np.ndim(X[0]) > 0
+    if not isinstance(X, list | tuple) or not X:
+        return False
+    ndim = np.ndim(X[0])
+    return ndim == 2 or (ndim == 1 and len({len(sequence) for sequence in X}) > 1)
+
+
+def _read_list(X: Sequence[Any]) -> Ragged:
+    arrays = [as_float(f"X[{i}]", sequence) for i, sequence in enumerate(X)]
+    if arrays[0].ndim == 1:
+        arrays = [array[:, None] if array.ndim == 1 else array for array in arrays]
+    n_features = arrays[0].shape[1] if arrays[0].ndim == 2 else 0
+    for i, array in enumerate(arrays):
+        if array.ndim != 2 or array.shape[1] != n_features or not n_features:
+            raise ShapeError(
+                f"X[{i}] must be (n_steps, n_features) with as many features as X[0], {n_features}; got {array.shape}."
+            )
+        if array.dtype.kind == "c":
+            raise ArgumentError(f"X[{i}] must hold real numbers. Complex data not supported.")
+        check_finite(f"X[{i}]", array)
+    return Ragged.of_list(arrays)
+
+
+def _read_array(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bool) -> Sequences:
+    # Padding may hold anything, NaN too; what exists is looked at afterwards.
+    finite = True if lengths is None else "allow-nan"
+    X = X if hasattr(X, "ndim") else np.asarray(X)
+    flat = X.ndim == 2
+    if flat and (reset or estimator._flat_):
+        # Its messages are those that scikit-learn's users know; it also sets or checks n_features_in_.
+        array = validate_data(estimator, X, reset=reset, dtype=DTYPES, ensure_all_finite=finite, order="C")
+    else:
+        array = check_array(X, allow_nd=True, dtype=DTYPES, ensure_all_finite=finite, order="C", input_name="X")
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or 0 in array.shape[1:]:
+        raise ShapeError(f"X must be {FORMS}, with at least one step and one feature; got {np.shape(X)}.")
+    if lengths is not None:
+        lengths = as_lengths(lengths, *array.shape[:2])
+    steps = Ragged.of_padded(array, lengths)
+    check_finite("X", steps.values)
+    return Sequences(steps, array.shape[1], flat)
+
+
+# How rough a series is: the mean squared difference of neighbours, over twice the variance. White noise has 1.
+SMOOTHER, AS_ROUGH, MANY_SEQUENCES = 0.25, 0.8, 100
+
+
+def warn_of_axes(sequences: Sequences) -> None:
+    """Warn where an array looks as if its steps stood where its features should.
+
+    Steps that follow each other are mostly alike; features mostly are not, and there are mostly fewer of them.
+    """
+    T, F = sequences.n_steps, sequences.steps.values.shape[1]
+    if T is None or F <= T or not len(sequences.steps):
+        return
+    X = sequences.steps.select(np.arange(min(len(sequences.steps), MANY_SEQUENCES))).padded(T).astype(np.float64)
+    over_time, over_features = _roughness(X, 1), _roughness(X, 2)
+    swapped = over_features < SMOOTHER * over_time or (F >= 4 * T and over_time >= AS_ROUGH * over_features)
+    if swapped:
+        warnings.warn(
+            f"X looks as if its axes were swapped: as (n_sequences, n_steps, n_features), its shape"
+            f" {(len(sequences.steps), T, F)} says {T} steps of {F} features. If steps are last, give"
+            " X.transpose(0, 2, 1).",
+            AxesWarning,
+            stacklevel=4,
+        )
+
+
+def _roughness(X: Array, axis: int) -> float:
+    """Return how rough X is along an axis; 1 where it has no neighbours there."""
+    if X.shape[axis] < 2:
+        return 1.0
+    variance = X.var(axis=axis).mean()
+    return float(np.square(np.diff(X, axis=axis)).mean() / (2 * variance)) if variance > 0 else 1.0
+
+
+def read_per_step(argument: str, values: Any, sequences: Sequences) -> Ragged:
+    """Return one value, or one row, for each step that exists.
+
+    Args:
+        argument: what to call it in messages.
+        values: ``(n_sequences, n_steps, ...)``, or a list of ``(n_steps, ...)`` for each sequence.
+        sequences: the sequences that they belong to.
+
+    Raises:
+        ShapeError: they do not fit the sequences.
+    """
+    lengths = sequences.steps.lengths
+    wanted = (
+        f"one for each step: an array (n_sequences, n_steps), or a list of arrays (n_steps,), {len(lengths)} in all"
+    )
+    if np.ndim(values[0] if isinstance(values, list | tuple) and len(values) else values) == 0 or len(values) != len(
+        lengths
+    ):
+        raise ShapeError(f"{argument} must hold {wanted}; got {_described(values)}.")
+    parts = [np.asarray(part) for part in values]
+    for i, (part, length) in enumerate(zip(parts, lengths, strict=True)):
+        fits = part.ndim > 0 and part.ndim == parts[0].ndim
+        if not fits or not (len(part) == length or len(part) == sequences.n_steps):
+            raise ShapeError(
+                f"{argument} must hold {wanted}; sequence {i} has {length} steps, and {argument}[{i}] has shape"
+                f" {part.shape}."
+            )
+    return Ragged(np.concatenate([part[:n] for part, n in zip(parts, lengths, strict=True)]), lengths)
+
+
+def _described(values: Any) -> str:
+    """Say what came."""
+    try:
+        return f"shape {np.shape(values)}"
+    except ValueError:
+        return f"{len(values)} of different sizes"
+
+
+def read_weights(sample_weight: Any, sequences: Sequences, per_step: bool) -> Array | Ragged | None:
+    """Return checked weights, for each sequence ``(B,)`` or for each step.
+
+    Raises:
+        ShapeError: they do not fit the sequences.
+        ArgumentError: a weight is negative or not finite, or all are zero.
+    """
+    if sample_weight is None:
+        return None
+    n = len(sequences.steps)
+    weight: Array | Ragged
+    if per_step and (_is_list(sample_weight) or np.ndim(sample_weight) == 2):
+        weight = read_per_step("sample_weight", sample_weight, sequences)
+        weight = weight.with_values(as_float("sample_weight", weight.values))
+    else:
+        weight = as_float("sample_weight", sample_weight)
+        if weight.shape != (n,):
+            choices = " or, for each step, (n_sequences, n_steps)" if per_step else ""
+            raise ShapeError(f"sample_weight must have shape ({n},){choices}; got {weight.shape}.")
+    values = weight.values if isinstance(weight, Ragged) else weight
+    check_finite("sample_weight", values)
+    if (values < 0).any():
+        raise ArgumentError(f"sample_weight must not be negative; got {values.min()}. Use 0 to leave a sample out.")
+    if not values.any():
+        raise ArgumentError("sample_weight must hold at least one weight that is not zero.")
+    return weight
+
+
+def counting(weight: Array | Ragged | None, sequences: Sequences, per_step: bool) -> Array:
+    """Return which sequences ``(B,)``, or which steps, have a weight that is not zero."""
+    if weight is None:
+        return np.ones(len(sequences.steps.values) if per_step else len(sequences.steps), bool)
+    if isinstance(weight, Ragged):
+        return weight.values > 0
+    return (weight > 0)[sequences.steps.owners()] if per_step else weight > 0

@@ -1,0 +1,144 @@
+"""Keeping estimators: one safetensors file, with the parameters as JSON and what was learnt as tensors."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import NotFittedError
+
+from saiki import tensors
+from saiki.arrays import check_finite, check_params
+from saiki.errors import ArgumentError, DtypeError, FileError, SaikiError, choose
+from saiki.estimators.base import SequenceEstimator
+from saiki.estimators.classifier import RNNClassifier
+from saiki.estimators.options import check_parameters, network_of
+from saiki.estimators.regressor import RNNRegressor
+from saiki.estimators.scaling import Scaling
+from saiki.training.epochs import Epoch
+
+KINDS: dict[str, type[SequenceEstimator]] = {"RNNClassifier": RNNClassifier, "RNNRegressor": RNNRegressor}
+"""What a file may hold; its word for it is looked up here and nowhere else."""
+
+
+def save(estimator: SequenceEstimator, path: str | os.PathLike[str]) -> None:
+    """Write a fitted estimator to a safetensors file: the old file, if there is one, stays until the new one is whole.
+
+    Its parameters, its weights, the scales, the training history and the optimizer's state are all kept, so that
+    ``predict``, ``partial_fit`` and ``warm_start`` go on as if nothing had happened. What is no plain value (your own
+    cell, optimizer, loss, schedule or callbacks) is not written, as a file holds numbers and no code: ``load`` must be
+    given it again.
+
+    Raises:
+        ArgumentError: no such estimator, or labels that a file of numbers cannot hold.
+        NotFittedError: it has not been fitted.
+        OSError: the folder is missing or read-only, or the disk is full.
+    """
+    if type(estimator).__name__ not in KINDS or type(estimator) is not KINDS[type(estimator).__name__]:
+        raise ArgumentError(f"estimator must be one of {', '.join(KINDS)}; got {type(estimator).__name__}.")
+    if not hasattr(estimator, "params_"):
+        raise NotFittedError(f"This {type(estimator).__name__} instance is not fitted yet. Call fit before saving.")
+    parameters = {name: _plain(value) for name, value in estimator.get_params(deep=False).items()}
+    learnt = {name: vars(estimator)[name] for name in estimator.learnt if name in vars(estimator)}
+    learnt["_epoch"] = {name: getattr(estimator._epoch, name) for name in Epoch.__dataclass_fields__}
+    for name in ("_scaling", "_target_scaling"):
+        learnt[name] = None if learnt[name] is None else learnt[name]._asdict()
+    own = [name for name, value in parameters.items() if not tensors.is_plain(value)]
+    tree = {
+        "kind": type(estimator).__name__,
+        "parameters": {name: value for name, value in parameters.items() if name not in own},
+        "own": {name: repr(parameters[name]) for name in own},
+        "learnt": learnt,
+    }
+    tensors.write(Path(path), tree)
+
+
+def load(path: str | os.PathLike[str], **own: Any) -> Any:
+    """Read the estimator that ``save`` has written.
+
+    Args:
+        path: the file.
+        own: the parameters that the file could not hold, such as ``cell=my_cell``.
+
+    Returns:
+        The fitted estimator.
+
+    Raises:
+        FileError: the file is damaged or cut short, or was written by something else.
+        ArgumentError: parameters of your own are missing, or too many.
+        OSError: there is no such file, or it may not be read.
+
+    >>> import tempfile
+    >>> X = np.random.default_rng(0).normal(size=(20, 4, 1))
+    >>> regressor = RNNRegressor(hidden_layer_sizes=4, max_iter=2).fit(X, X.sum(axis=(1, 2)))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(regressor, f"{folder}/model.safetensors")
+    ...     bool((load(f"{folder}/model.safetensors").predict(X) == regressor.predict(X)).all())
+    True
+    """
+    path = Path(path)
+    tree = tensors.read(path)
+    try:
+        cls, parameters = choose("kind", tree["kind"], KINDS), tree["parameters"]
+        missing, extra = sorted(tree["own"].keys() - own.keys()), sorted(own.keys() - tree["own"].keys())
+        known = cls().get_params(deep=False).keys()
+        if parameters.keys() | tree["own"].keys() != known or not tree["learnt"].keys() <= set(cls.learnt):
+            raise FileError(f"{path} names parameters that this saiki does not know. Update saiki.")
+    except FileError:
+        raise
+    except (SaikiError, KeyError, TypeError, AttributeError) as error:
+        raise FileError(f"{path} is no file that saiki.save wrote: {error}") from None
+    if missing or extra:
+        needed = ", ".join(f"{name}={tree['own'][name]}" for name in missing) or "none"
+        raise ArgumentError(
+            f"load must be given again what {path} could not hold: {needed}; got {extra or 'nothing'} more."
+        )
+    try:
+        estimator = cls(**parameters, **own)
+        check_parameters(estimator)
+        learnt = dict(tree["learnt"])
+        for name in ("_scaling", "_target_scaling"):
+            learnt[name] = None if learnt[name] is None else _scaling(name, Scaling(**learnt[name]))
+        epoch = Epoch(**learnt["_epoch"])
+        estimator.__dict__.update(learnt)
+        estimator.__dict__.update(estimator._following(epoch))
+        n_features, n_outputs = len(estimator._scaling.mean), estimator.n_outputs_
+        estimator.network_ = network_of(estimator, n_features, n_outputs)
+        for params in (epoch.params, estimator.params_):
+            check_params(params, estimator.network_._shapes)
+        _check_sizes(estimator)
+    except (SaikiError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise FileError(f"{path} holds no sound estimator: {error}") from None
+    return estimator
+
+
+def _plain(value: Any) -> Any:
+    """Return a parameter as a file can hold it, where it can."""
+    if isinstance(value, type | np.dtype):
+        return np.dtype(value).name
+    return dict(value) if isinstance(value, dict) else value
+
+
+def _scaling(name: str, scaling: Scaling) -> Scaling:
+    for array in scaling:
+        if not isinstance(array, np.ndarray) or array.dtype != np.float64 or array.shape != scaling.mean.shape:
+            raise DtypeError(f"{name} must be two arrays of float64 of one shape.")
+        check_finite(name, array)
+    if scaling.mean.ndim != 1 or not (scaling.scale > 0).all():
+        raise ArgumentError(f"{name} must have positive scales.")
+    return scaling
+
+
+def _check_sizes(estimator: Any) -> None:
+    """Raise an ``ArgumentError`` unless what was learnt fits together."""
+    F, K = estimator.network_.sizes
+    target = estimator._target_scaling
+    sound = len(estimator._scaling.mean) == F and (target is None or len(target.mean) == K)
+    sound &= isinstance(estimator._flat_, bool) and isinstance(estimator.n_features_in_, int)
+    sound &= estimator._flat_ or estimator.n_features_in_ == F
+    if isinstance(estimator, RNNClassifier):
+        sound &= estimator.classes_.shape == (K,)
+    else:
+        sound &= isinstance(estimator._one_value_, bool)
+    if not sound:
+        raise ArgumentError("its parts do not fit each other.")

@@ -1,0 +1,368 @@
+"""The parameters of the estimators: the rule of each, and the network and optimizer that they describe."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from textwrap import fill
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from saiki import optimizers
+from saiki.arrays import as_count, as_positive, as_share
+from saiki.cells import Cell, as_cell
+from saiki.engines import get_engine
+from saiki.engines.threads import limit_threads
+from saiki.errors import ArgumentError, choose
+from saiki.layers import Bidirectional, Conv1D, Dense, Dropout, Layer, Network, Readout, Recurrent
+from saiki.layers.readout import KINDS
+from saiki.losses import LOSSES, Loss
+from saiki.maths import ACTIVATIONS
+from saiki.optimizers import OPTIMIZERS, Optimizer, Schedule
+
+T = TypeVar("T")
+
+LEARNING_RATES: dict[str, Callable[[float, int], Schedule]] = {
+    "constant": lambda rate, updates: optimizers.constant(rate),  # noqa: ARG005
+    "cosine": optimizers.cosine,
+    "step": lambda rate, updates: optimizers.step(rate, max(1, updates // 3)),
+}
+"""The learning rate over a fit of so many updates, by name; "step" divides it by 10 after each third."""
+
+REGRESSION_LOSSES = {name: LOSSES[name] for name in ("squared_error", "absolute_error", "huber")}
+
+AUTO_BATCH = 32
+"""The batch size "auto", where there are so many sequences."""
+
+
+def _sizes(name: str, value: Any) -> None:
+    sizes = list(value) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else [value]
+    for size in sizes or [None]:
+        as_count(name, size)
+
+
+def _cells(name: str, value: Any) -> None:
+    for cell in value if isinstance(value, list | tuple) else [value]:
+        if not isinstance(cell, str | Cell):
+            raise ArgumentError(f"{name} must be the name of a cell, a Cell, or a list of them; got {cell!r}.")
+        as_cell(cell)
+
+
+def _flag(name: str, value: Any) -> None:
+    if not isinstance(value, bool | np.bool_):
+        raise ArgumentError(f"{name} must be True or False; got {value!r}.")
+
+
+def _not_negative(name: str, value: Any) -> None:
+    if value != 0:
+        as_positive(name, value)
+
+
+def _conv(name: str, value: Any) -> None:
+    if not isinstance(value, list | tuple) or len(value) not in (2, 3):
+        raise ArgumentError(
+            f"{name} must be None, (n_filters, kernel_size) or (n_filters, kernel_size, stride); got {value!r}."
+        )
+    for number in value:
+        as_count(name, number)
+
+
+def _batch_size(name: str, value: Any) -> None:
+    if value != "auto":
+        as_count(name, value)
+
+
+def _dtype(name: str, value: Any) -> None:
+    try:
+        known = np.dtype(value) in (np.float32, np.float64)
+    except TypeError:
+        known = False
+    if not known:
+        raise ArgumentError(f"{name} must be None, 'float32' or 'float64'; got {value!r}.")
+
+
+def _solver(name: str, value: Any) -> None:
+    if not isinstance(value, Optimizer):
+        choose(name, value, OPTIMIZERS)
+
+
+def _solver_options(name: str, value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise ArgumentError(f"{name} must be None or a dict such as {{'beta2': 0.99}}; got {value!r}.")
+
+
+def _learning_rate(name: str, value: Any) -> None:
+    if not callable(value):
+        choose(name, value, LEARNING_RATES)
+
+
+def _callbacks(name: str, value: Any) -> None:
+    if not isinstance(value, list | tuple) or not all(map(callable, value)):
+        raise ArgumentError(f"{name} must be a list of functions of an Epoch; got {value!r}.")
+
+
+def _fraction(name: str, value: Any) -> None:
+    if not as_share(name, value):
+        raise ArgumentError(f"{name} must be between 0 and 1; got {value!r}.")
+
+
+def _class_weight(name: str, value: Any) -> None:
+    if value != "balanced" and not isinstance(value, Mapping):
+        raise ArgumentError(f"{name} must be None, 'balanced', or a dict from class to weight; got {value!r}.")
+
+
+def _loss(name: str, value: Any) -> None:
+    if not isinstance(value, Loss):
+        choose(name, value, REGRESSION_LOSSES)
+    elif value.of_classes:
+        raise ArgumentError(f"{name} must be one of numbers, not of classes; try saiki.losses.huber(0.5).")
+
+
+def _engine(name: str, value: Any) -> None:  # noqa: ARG001
+    get_engine(value)
+
+
+def _verbose(name: str, value: Any) -> None:
+    if not isinstance(value, bool | np.bool_ | int):
+        raise ArgumentError(f"{name} must be True or False; got {value!r}.")
+
+
+def _n_jobs(name: str, value: Any) -> None:  # noqa: ARG001
+    with limit_threads(value):
+        pass
+
+
+class Parameter(NamedTuple):
+    """A parameter of an estimator.
+
+    Attributes:
+        rule: raises where a value breaks it.
+        text: what it means, for the docstrings.
+        optional: whether it may be None.
+    """
+
+    rule: Callable[[str, Any], object]
+    text: str
+    optional: bool = False
+
+
+PARAMETERS: dict[str, Parameter] = {
+    "cell": Parameter(
+        _cells,
+        "the recurrence: the name of a cell (see ``saiki.cells``), a ``Cell``, or a list with one for each layer.",
+    ),
+    "hidden_layer_sizes": Parameter(_sizes, "the number of units of each recurrent layer, or of the only one."),
+    "activation": Parameter(
+        lambda name, value: choose(name, value, ACTIVATIONS),
+        '"tanh", "sigmoid", "relu" or "identity" in place of the activation that the cell has; None leaves it.',
+        optional=True,
+    ),
+    "bidirectional": Parameter(_flag, "whether each layer also reads backwards, with as many units again."),
+    "output": Parameter(
+        lambda name, value: choose(name, value, KINDS),
+        'what is read of a sequence: its "last" step, the "mean" or "max" over its steps, or "each" step for itself.',
+    ),
+    "dropout": Parameter(as_share, "the share of each recurrent layer's outputs that is dropped while training."),
+    "conv": Parameter(
+        _conv,
+        "a convolution over time before the first recurrent layer, with ReLU: ``(n_filters, kernel_size)`` or"
+        " ``(n_filters, kernel_size, stride)``; None is none.",
+        optional=True,
+    ),
+    "loss": Parameter(_loss, 'what training makes small: "squared_error", "absolute_error", "huber", or a ``Loss``.'),
+    "solver": Parameter(
+        _solver,
+        '"adam", "adamw", "sgd", "momentum", "nesterov", "rmsprop", "adagrad", or an ``Optimizer``, which then has its'
+        " own learning rate.",
+    ),
+    "solver_options": Parameter(
+        _solver_options,
+        "further arguments of the solver, such as ``{'beta2': 0.99}``; see ``saiki.optimizers``.",
+        optional=True,
+    ),
+    "learning_rate": Parameter(
+        _learning_rate,
+        'how the learning rate changes over a fit: "constant", "cosine" down to zero, "step" to a tenth after each'
+        " third, or a function from the number of the update to the rate.",
+    ),
+    "learning_rate_init": Parameter(as_positive, "the learning rate at the beginning."),
+    "alpha": Parameter(_not_negative, "the L2 penalty: so much times each weight is added to its gradient."),
+    "clip_norm": Parameter(as_positive, "the most that the norm of all gradients may be; None clips nothing.", True),
+    "tbptt": Parameter(
+        as_count,
+        "the window of truncated backpropagation through time; None is the full gradient.",
+        optional=True,
+    ),
+    "batch_size": Parameter(_batch_size, 'how many sequences an update learns from; "auto" is 32, or all if fewer.'),
+    "max_iter": Parameter(as_count, "the number of epochs at most."),
+    "shuffle": Parameter(_flag, "whether the order of the sequences is drawn anew for each epoch."),
+    "tol": Parameter(
+        _not_negative,
+        "by how much the training loss must fall, or the validation score rise with ``early_stopping``, ...",
+    ),
+    "n_iter_no_change": Parameter(as_count, "... or else training stops after more than so many epochs."),
+    "early_stopping": Parameter(
+        _flag, "whether the score on validation data decides when to stop; the weights with the best one are kept."
+    ),
+    "validation_fraction": Parameter(
+        _fraction, "the share of the sequences set aside for ``early_stopping`` if ``fit`` is given no validation data."
+    ),
+    "class_weight": Parameter(
+        _class_weight,
+        'how much each class counts: a dict from label to weight, or "balanced", so that all classes count alike; None'
+        " counts every target alike.",
+        optional=True,
+    ),
+    "scale_inputs": Parameter(_flag, "whether each feature is brought to mean 0 and standard deviation 1."),
+    "scale_targets": Parameter(_flag, "whether targets are, while training; predictions are on the scale of y."),
+    "warm_start": Parameter(_flag, "whether ``fit`` goes on from the weights of the fit before."),
+    "random_state": Parameter(
+        lambda name, value: None,  # scikit-learn checks it  # noqa: ARG005
+        "the seed of weights, order, dropout and validation data; an int makes a fit repeatable.",
+        optional=True,
+    ),
+    "engine": Parameter(_engine, "the name of an engine; None is the compiled one.", optional=True),
+    "n_jobs": Parameter(_n_jobs, "how many threads at most; None or -1 is one for each core.", optional=True),
+    "dtype": Parameter(
+        _dtype, '"float32" or "float64"; None is what X is, and float64 for whole numbers.', optional=True
+    ),
+    "verbose": Parameter(_verbose, "whether to show a progress bar with the loss, the score and the time left."),
+    "callbacks": Parameter(
+        _callbacks,
+        "functions that are given each ``Epoch`` as it ends; one that returns True ends the training.",
+        optional=True,
+    ),
+}
+"""Every parameter of the estimators, once: its rule, and what it means."""
+
+ATTRIBUTES = {
+    "classes_": "the labels, sorted; the columns of ``predict_proba`` are in this order.",
+    "n_features_in_": "the number of features; for two axes, of steps.",
+    "n_outputs_": "the number of outputs of the network.",
+    "network_": "the network, a ``saiki.Network``.",
+    "params_": "its parameters, by name.",
+    "n_iter_": "how many epochs there have been.",
+    "loss_": "the training loss of the last epoch.",
+    "loss_curve_": "the training loss of each epoch, on the scale on which the network learns.",
+    "validation_scores_": "the score on the validation data after each epoch; None where there are none.",
+    "best_validation_score_": "the best of them.",
+}
+"""What a fit leaves behind."""
+
+FIT = """Learn from sequences and their targets.
+
+        Ctrl-C or an error leaves what was learnt up to the last epoch that ended; bad input changes nothing.
+
+        Args:
+            X: the sequences.
+            y: their targets.
+            sample_weight: how much each sequence ``(n_sequences,)`` counts or, with ``output="each"``, each step
+                ``(n_sequences, n_steps)`` or a list; None counts all alike.
+            lengths: ``(n_sequences,)`` for padded arrays.
+            validation_data: ``(X, y)``, or a dict with ``X``, ``y`` and, where needed, ``lengths`` and
+                ``sample_weight``: its score is noted after each epoch, and decides with ``early_stopping``.
+            checkpoint: a file for what has been learnt so far, written at most once a second and at the end. The same
+                call made again goes on from it, and ends with the same numbers as if it had never been cut off.
+
+        Raises:
+            ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
+            DivergenceError: the loss or a weight is no longer finite.
+            CheckpointError: the checkpoint belongs to another fit, or another process is using it.
+            FileError: the checkpoint is damaged, and so is the one before.
+            OSError: the checkpoint cannot be written.
+        """
+
+
+def documented(cls: type[T]) -> type[T]:
+    """Return an estimator with its parameters and attributes in its docstring, before the example."""
+    names = list(inspect.signature(cls).parameters)
+    attributes = [name for name in ATTRIBUTES if name != "classes_" or "class_weight" in names]
+    lines = ["    Args:", *(f"        {name}: {PARAMETERS[name].text}" for name in names), ""]
+    lines += ["    Attributes:", *(f"        {name}: {ATTRIBUTES[name]}" for name in attributes), ""]
+    wrapped = [fill(line, 120, subsequent_indent=" " * 12) if line else "" for line in lines]
+    before, example, after = (cls.__doc__ or "").partition("    >>> ")
+    cls.__doc__ = before + "\n".join(wrapped) + "\n" + example + after
+    vars(cls)["fit"].__doc__ = FIT
+    return cls
+
+
+def check_parameters(estimator: Any) -> None:
+    """Hold every parameter of an estimator to its rule.
+
+    Raises:
+        ArgumentError: one breaks it.
+    """
+    for name, value in estimator.get_params(deep=False).items():
+        rule, _, optional = PARAMETERS[name]
+        if value is not None or not optional:
+            rule(name, value)
+
+
+def network_of(estimator: Any, n_features: int, n_outputs: int) -> Network:
+    """Return the network that an estimator's parameters describe.
+
+    Raises:
+        ArgumentError: parameters that do not go together.
+    """
+    sizes = np.atleast_1d(np.asarray(estimator.hidden_layer_sizes)).tolist()
+    cells = list(estimator.cell) if isinstance(estimator.cell, list | tuple) else [estimator.cell] * len(sizes)
+    if len(cells) != len(sizes):
+        raise ArgumentError(
+            f"cell must be one, or one for each of the {len(sizes)} layers of hidden_layer_sizes; got {len(cells)}."
+        )
+    layers: list[Layer] = []
+    if estimator.conv is not None:
+        n_filters, kernel_size, stride = (*estimator.conv, 1)[:3]
+        if estimator.output == "each" and (stride > 1 or kernel_size % 2 == 0):
+            raise ArgumentError(
+                "conv must keep the number of steps where output='each': an odd kernel_size and no stride;"
+                f" got {estimator.conv!r}."
+            )
+        layers.append(Conv1D(n_features, n_filters, kernel_size, stride, kernel_size // 2, activation="relu"))
+    dropout = [Dropout(estimator.dropout)] if estimator.dropout else []
+    widths = [layers[0].sizes[1] if layers else n_features]
+    widths += [size * (1 + estimator.bidirectional) for size in sizes]
+    for cell, size, (width, _) in zip(cells, sizes, pairwise(widths), strict=True):
+        cell = as_cell(cell)
+        if estimator.activation is not None:
+            cell = cell.with_activation(estimator.activation)
+        assert width is not None
+        layer = Recurrent(cell, width, size)
+        layers += [Bidirectional(layer) if estimator.bidirectional else layer, *dropout]
+    turned = sizes[-1] if estimator.bidirectional and estimator.output == "last" else 0
+    return Network([*layers, Readout(estimator.output, turned), Dense(widths[-1] or 0, n_outputs)])
+
+
+def optimizer_of(estimator: Any, n_updates: int | None) -> Optimizer:
+    """Return the optimizer that an estimator's parameters describe.
+
+    Args:
+        estimator: whose parameters.
+        n_updates: how many updates there will be; None where nobody knows, and the learning rate stays as it is.
+
+    Raises:
+        ArgumentError: options that the solver does not have.
+    """
+    clip = [] if estimator.clip_norm is None else [optimizers.clip_by_norm(estimator.clip_norm)]
+    decay = [optimizers.decay_weights(estimator.alpha)] if estimator.alpha else []
+    solver, options = estimator.solver, dict(estimator.solver_options or {})
+    if isinstance(solver, Optimizer):
+        if options:
+            raise ArgumentError("solver_options go with the name of a solver; give them to your optimizer itself.")
+        return optimizers.chain(*clip, *decay, solver)
+    make = OPTIMIZERS[solver]
+    known = [name for name in inspect.signature(make).parameters if name != "learning_rate"]
+    for name in options:
+        if not known:
+            raise ArgumentError(f"solver_options: the solver {solver!r} has none; got {name!r}. Leave them out.")
+        choose("solver_options", name, dict.fromkeys(known))
+    rate = estimator.learning_rate
+    if not callable(rate):
+        schedule = LEARNING_RATES[rate if n_updates is not None else "constant"]
+        rate = schedule(float(estimator.learning_rate_init), n_updates or 1)
+    return optimizers.chain(*clip, *decay, make(rate, **options))
+
+
+def batch_size_of(estimator: Any, n_sequences: int) -> int:
+    """Return how many sequences each update learns from."""
+    return min(AUTO_BATCH if estimator.batch_size == "auto" else int(estimator.batch_size), n_sequences)

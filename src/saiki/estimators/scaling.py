@@ -1,0 +1,116 @@
+"""Bringing features and targets to one scale: mean 0 and standard deviation 1 over all steps that exist."""
+
+from typing import Any, NamedTuple, final
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from saiki.arrays import Array
+from saiki.estimators.inputs import Sequences, read_sequences
+from saiki.training.examples import Ragged
+
+# A column that varies by less than its own rounding errors is constant.
+CONSTANT = 10 * np.finfo(np.float64).eps
+
+
+class Scaling(NamedTuple):
+    """The mean and the standard deviation of each column, float64; the latter is 1 for a constant column."""
+
+    mean: Array
+    scale: Array
+
+    @classmethod
+    def of(cls, values: Array, weight: Array | None = None) -> "Scaling":
+        """Return the scaling of columns ``(n, K)``; NaN is left out, and each row counts by its weight.
+
+        >>> Scaling.of(np.array([[1.0], [3.0], [np.nan]]))
+        Scaling(mean=array([2.]), scale=array([1.]))
+        """
+        wide = values.astype(np.float64)
+        exists = ~np.isnan(wide)
+        weights = exists if weight is None else exists * weight[:, None]
+        total = weights.sum(axis=0)
+        total = np.where(total > 0, total, 1)
+        wide = np.where(exists, wide, 0)
+        mean = (wide * weights).sum(axis=0) / total
+        scale = np.sqrt((np.square(wide - mean) * weights).sum(axis=0) / total)
+        return cls(mean, np.where(scale <= CONSTANT * np.abs(mean), 1.0, np.where(scale == 0, 1.0, scale)))
+
+    @classmethod
+    def none(cls, n: int) -> "Scaling":
+        """Return the scaling that changes nothing."""
+        return cls(np.zeros(n), np.ones(n))
+
+    def apply(self, values: Array) -> Array:
+        """Return the columns brought to one scale, in their own precision."""
+        return ((values - self.mean) / self.scale).astype(values.dtype)
+
+    def undo(self, values: Array) -> Array:
+        """Return what ``apply`` was given."""
+        return (values * self.scale + self.mean).astype(values.dtype)
+
+
+def step_weights(weight: Array | Ragged | None, X: Ragged) -> Array | None:
+    """Return how much each step counts for the scale: as much as its sequence; None where all count alike."""
+    if weight is None:
+        return None
+    if isinstance(weight, Ragged):
+        sums = np.bincount(weight.owners(), weight.values, len(weight))
+        weight = sums / np.maximum(weight.lengths, 1)
+    return weight[X.owners()]
+
+
+@final
+class SequenceScaler(TransformerMixin, BaseEstimator):
+    """Bring each feature to mean 0 and standard deviation 1 over all steps of all sequences.
+
+    scikit-learn's ``StandardScaler`` takes tables only. Sequences may be ``(n_sequences, n_steps, n_features)``, a list
+    of ``(n_steps, n_features)``, or ``(n_sequences, n_steps)`` read as one feature; they come back in the same form,
+    padding as zeros. A constant feature is only moved to 0.
+
+    Attributes:
+        mean_: the mean of each feature.
+        scale_: its standard deviation, 1 for a constant feature.
+        n_features_in_: the number of features; for two axes, of steps.
+
+    >>> scaler = SequenceScaler().fit([[[1.0], [2.0]], [[3.0]]])
+    >>> scaler.mean_, [x.round(2).tolist() for x in scaler.transform([[[1.0], [2.0]], [[3.0]]])]
+    (array([2.]), [[[-1.22], [0.0]], [[1.22]]])
+    """
+
+    def fit(self, X: Any, y: Any = None, lengths: npt.ArrayLike | None = None) -> "SequenceScaler":  # noqa: ARG002
+        """Find the mean and the standard deviation of each feature.
+
+        Args:
+            X: the sequences.
+            y: not used.
+            lengths: ``(n_sequences,)`` for padded arrays.
+
+        Raises:
+            ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
+        """
+        sequences = read_sequences(self, X, lengths, reset=True)
+        self.mean_, self.scale_ = Scaling.of(sequences.steps.values)
+        return self
+
+    def transform(self, X: Any, lengths: npt.ArrayLike | None = None) -> Any:
+        """Return the sequences scaled, in the form in which they came."""
+        return self._mapped(X, lengths, Scaling.apply)
+
+    def inverse_transform(self, X: Any, lengths: npt.ArrayLike | None = None) -> Any:
+        """Return what ``transform`` was given."""
+        return self._mapped(X, lengths, Scaling.undo)
+
+    def _mapped(self, X: Any, lengths: npt.ArrayLike | None, change: Any) -> Any:
+        check_is_fitted(self)
+        sequences: Sequences = read_sequences(self, X, lengths, reset=False)
+        result = sequences.like(change(Scaling(self.mean_, self.scale_), sequences.steps.values))
+        return result[..., 0] if sequences.flat else result
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

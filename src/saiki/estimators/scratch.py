@@ -1,0 +1,228 @@
+"""The classifier of the course, short enough to be read beside the note: each line is one of its equations, by name."""
+
+from collections.abc import Callable
+from typing import Any, Literal, final
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from saiki.arrays import Array, as_count
+from saiki.errors import ShapeError, choose
+from saiki.estimators.inputs import Sequences, counting, read_sequences, read_weights
+from saiki.initializers import he, normal, xavier
+from saiki.layers import Dense, Gradients, Network, Readout, SimpleRNN
+from saiki.losses import evaluate
+from saiki.optimizers import Optimizer, adagrad, sgd
+from saiki.training import train
+from saiki.training.examples import Examples, Ragged
+
+OPTIMIZERS: dict[str, Callable[[float], Optimizer]] = {"sgd": sgd, "adagrad": adagrad}
+
+
+@final
+class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
+    """A simple recurrent network, then softmax: the class that the course asks for, complete and right.
+
+    ``a_t = x_t Wx + h_{t-1} Wh + b``, ``h_t = tanh(a_t)``, and on the last h, or on each, ``softmax(h W + b)`` with the
+    cross-entropy. ``forward`` and ``backward`` are the recurrence alone, as in the note; ``backward`` returns gradients
+    and changes nothing, so that calling it twice gives the same.
+
+    Args:
+        n_nodes: the number of nodes of the hidden layer.
+        activation: "tanh", "sigmoid", "relu" or "identity".
+        output: whether the "last" h is classified, or "each".
+        initializer: "simple" for ``sigma * N(0, 1)``, "xavier" for ``1 / sqrt(fan_in)``, "he" for
+            ``sqrt(2 / fan_in)``.
+        sigma: the standard deviation for "simple".
+        optimizer: "sgd" or "adagrad".
+        lr: the learning rate.
+        epochs: how often all sequences are learnt from.
+        batch_size: how many sequences each update learns from.
+        random_state: the seed of weights and order.
+
+    Attributes:
+        classes_: the labels, sorted.
+        rnn_params_: ``Wx (n_features, n_nodes)``, ``Wh (n_nodes, n_nodes)`` and ``b (n_nodes,)``; they may be set by
+            hand before ``forward``.
+        output_params_: ``W (n_nodes, n_classes)`` and ``b (n_classes,)``.
+        loss_curve_, validation_loss_curve_: the mean cross-entropy after each epoch, without and with validation data.
+        n_features_in_: the number of features; for two axes, of steps.
+
+    >>> X = np.random.default_rng(0).normal(size=(60, 5, 2))
+    >>> y = np.where(X[:, :, 0].mean(axis=1) > 0, "up", "down")
+    >>> classifier = ScratchSimpleRNNClassifier(random_state=0).fit(X, y)
+    >>> bool(classifier.score(X, y) > 0.9)
+    True
+    >>> h = classifier.forward(X)
+    >>> classifier.backward(np.ones_like(h))["Wh"].shape
+    (32, 32)
+    """
+
+    def __init__(
+        self,
+        n_nodes: int = 32,
+        activation: str = "tanh",
+        output: Literal["last", "each"] = "last",
+        initializer: Literal["simple", "xavier", "he"] = "xavier",
+        sigma: float = 0.01,
+        optimizer: Literal["sgd", "adagrad"] = "adagrad",
+        lr: float = 0.05,
+        epochs: int = 100,
+        batch_size: int = 32,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.n_nodes = n_nodes
+        self.activation = activation
+        self.output = output
+        self.initializer = initializer
+        self.sigma = sigma
+        self.optimizer = optimizer
+        self.lr = lr
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.random_state = random_state
+
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
+    ) -> "ScratchSimpleRNNClassifier":
+        """Learn from sequences ``(n_sequences, n_steps, n_features)`` and their labels.
+
+        Args:
+            X: the sequences.
+            y: a label for each ``(n_sequences,)`` or, with ``output="each"``, for each step ``(n_sequences, n_steps)``.
+            sample_weight: how much each sequence counts; None counts all alike.
+            X_val: sequences to watch.
+            y_val: their labels.
+
+        Raises:
+            ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
+            DivergenceError: the loss or a weight is no longer finite.
+        """
+        choose("output", self.output, dict.fromkeys(("last", "each")))
+        optimizer = choose("optimizer", self.optimizer, OPTIMIZERS)(self.lr)
+        scheme = choose("initializer", self.initializer, {"simple": normal(self.sigma), "xavier": xavier, "he": he})
+        as_count("epochs", self.epochs)
+        as_count("batch_size", self.batch_size)
+        x, labels, weight = self._examples(X, y, sample_weight, reset=True)
+        self.classes_, classes = np.unique(labels, return_inverse=True)
+        learnt, watched = _examples(x, classes.reshape(labels.shape), weight), None
+        if X_val is not None:
+            x_val, labels_val, _ = self._examples(X_val, y_val, None, reset=False)
+            watched = _examples(x_val, np.searchsorted(self.classes_, labels_val), None)
+
+        rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31, size=4))
+        rnn = SimpleRNN(x.shape[2], self.n_nodes, self.activation)
+        network = Network([rnn, Readout(self.output), Dense(self.n_nodes, len(self.classes_))])
+        params, state = network.init(rng, scheme, x.dtype), None
+        self.loss_curve_: list[float] = []
+        self.validation_loss_curve_: list[float] = []
+        for _ in range(self.epochs):
+            order = rng.permutation(len(x))
+            parts = (order[i : i + self.batch_size] for i in range(0, len(x), self.batch_size))
+            batches = map(learnt.batch, parts)
+            for step in train(network, params, batches, optimizer, "cross_entropy", optimizer_state=state):
+                params, state = step.params, step.optimizer_state
+            self.loss_curve_.append(_loss(network, params, learnt))
+            if watched is not None:
+                self.validation_loss_curve_.append(_loss(network, params, watched))
+        self.rnn_params_ = {name[2:]: value for name, value in params.items() if name.startswith("0/")}
+        self.output_params_ = {name[2:]: value for name, value in params.items() if name.startswith("2/")}
+        self.n_iter_ = self.epochs
+        return self
+
+    def forward(self, X: Any, h0: Any = None) -> Array:
+        """Return h of each step ``(n_sequences, n_steps, n_nodes)`` or, with ``output="last"``, of the last.
+
+        Args:
+            X: the sequences.
+            h0: h before the first step ``(n_sequences, n_nodes)``; None is zeros.
+        """
+        check_is_fitted(self, "rnn_params_")
+        x, _ = self._read(X, reset=not hasattr(self, "_flat_"))
+        layer = SimpleRNN(x.shape[2], self.n_nodes, self.activation)
+        h, _, tape = layer.forward(self.rnn_params_, x, h0)
+        self._tape = layer, tape, h.shape
+        return h if self.output == "each" else h[:, -1]
+
+    def backward(self, dA: Any) -> Gradients:
+        """Return the gradients that belong to the last ``forward``; they change no weight.
+
+        Args:
+            dA: the gradient of the loss with respect to what ``forward`` returned, of its shape.
+
+        Returns:
+            The gradients of ``Wx``, ``Wh`` and ``b`` by name, of the input as ``.X`` and of h_0 as ``.state``.
+        """
+        check_is_fitted(self, "_tape", msg="Call forward before backward: it keeps what backward needs.")
+        layer, tape, shape = self._tape
+        dH = np.zeros(shape, self.rnn_params_["Wx"].dtype)
+        if self.output == "each":
+            dH = dA
+        elif np.shape(dA) != (shape[0], shape[2]):
+            raise ShapeError(
+                f"dA must have the shape of what forward returned, {(shape[0], shape[2])}; got {np.shape(dA)}."
+            )
+        else:
+            dH[:, -1] = dA
+        return layer.backward(self.rnn_params_, tape, dH)
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return the softmax: the probability of each class, ``(..., n_classes)``."""
+        check_is_fitted(self, "output_params_")
+        x, _ = self._read(X, reset=False)
+        h, _ = SimpleRNN(x.shape[2], self.n_nodes, self.activation).predict(self.rnn_params_, x)
+        v = (h if self.output == "each" else h[:, -1]) @ self.output_params_["W"] + self.output_params_["b"]
+        exponentials = np.exp(v - v.max(axis=-1, keepdims=True))
+        return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+    def predict(self, X: Any) -> Array:
+        """Return the most likely label of each sequence or, with ``output="each"``, of each step."""
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=-1)]
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of labels that are right."""
+        return float(np.average(np.ravel(self.predict(X) == np.asarray(y)), weights=sample_weight))
+
+    def _read(self, X: Any, reset: bool) -> tuple[Array, Sequences]:
+        """Return the sequences as ``(n_sequences, n_steps, n_features)``, and as they came."""
+        dtype = self.rnn_params_["Wx"].dtype if hasattr(self, "rnn_params_") and not reset else None
+        sequences = read_sequences(self, X, None, reset, dtype)
+        if not sequences.steps.even:
+            raise ShapeError("X must hold sequences of one length; for others use RNNClassifier.")
+        return sequences.steps.pad(np.arange(len(sequences.steps)))[0], sequences
+
+    def _examples(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Array, Array, Array | None]:
+        """Return sequences, labels and weights; those of weight zero are left out."""
+        x, sequences = self._read(X, reset)
+        each = self.output == "each"
+        labels = np.asarray(y) if each else column_or_1d(y, warn=True, dtype=None)
+        if labels.shape != (x.shape[:2] if each else x.shape[:1]):
+            of_each = "a label for each step" if each else "one label for each"
+            raise ShapeError(f"y must hold {of_each} of the {len(x)} sequences; got shape {labels.shape}.")
+        check_classification_targets(labels.ravel())
+        weight = read_weights(sample_weight, sequences, per_step=False)
+        counts = counting(weight, sequences, per_step=False)
+        return x[counts], labels[counts], None if weight is None else np.asarray(weight)[counts]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def _examples(x: Array, classes: Array, weight: Array | None) -> Examples:
+    """Return what training learns from."""
+    numbers = classes.astype(x.dtype)
+    y = numbers if numbers.ndim == 1 else Ragged.of_padded(numbers, None)
+    return Examples(Ragged.of_padded(x, None), y, weight)
+
+
+def _loss(network: Network, params: dict[str, Array], examples: Examples) -> float:
+    """Return the mean cross-entropy."""
+    batch = examples.batch(np.arange(len(examples)))
+    Y, _ = network.predict(params, batch.X)
+    return float(evaluate("cross_entropy", Y, batch.y, None, batch.sample_weight)[0])

@@ -1,0 +1,140 @@
+"""Training over epochs: the same examples again and again, in another order each time, until it is time to stop.
+
+All that the next epoch depends on is in an ``Epoch``; who keeps one can go on from it and get the same numbers.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+
+from saiki.arrays import Params
+from saiki.layers import Network
+from saiki.losses import Loss
+from saiki.optimizers import Optimizer
+from saiki.training.examples import Examples
+from saiki.training.loop import train
+
+AHEAD = 16
+"""How many batches are drawn before the first of them is told of."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Epoch:
+    """What has been learnt after so many epochs.
+
+    Attributes:
+        count: how many epochs there have been.
+        params: the parameters.
+        optimizer_state: the optimizer's state.
+        random_state: the state of the source of randomness.
+        seed: what the weights at the beginning were drawn from.
+        losses: the mean loss of each epoch, as its batches saw it before they were learnt from.
+        scores: the score of each epoch on the validation data, higher being better; empty where there are none.
+        best: the parameters with the best score so far, where these are to be kept.
+        waited: how many epochs there have been since the last that was better than all before.
+        done: whether it is time to stop.
+    """
+
+    count: int
+    params: Params
+    optimizer_state: Any
+    random_state: dict[str, Any]
+    seed: tuple[int, ...] = ()
+    losses: tuple[float, ...] = ()
+    scores: tuple[float, ...] = ()
+    best: Params | None = None
+    waited: int = 0
+    done: bool = False
+
+
+@final
+@dataclass(frozen=True)
+class Stopping:
+    """When to stop.
+
+    Attributes:
+        max_iter: after so many epochs at the latest.
+        n_iter_no_change: after more than so many epochs without one that is better than all before ...
+        tol: ... by at least so much; better is a higher score where ``best_score`` asks for it, else a lower loss.
+        by_score: whether the score decides, and the parameters with the best score are kept.
+    """
+
+    max_iter: int
+    n_iter_no_change: int
+    tol: float
+    by_score: bool = False
+
+
+def epochs(
+    epoch: Epoch,
+    network: Network,
+    examples: Examples,
+    optimizer: Optimizer,
+    loss: str | Loss,
+    stopping: Stopping,
+    batch_size: int,
+    shuffle: bool = True,
+    score: Callable[[Params], float] | None = None,
+    engine: str | None = None,
+    tbptt: int | None = None,
+) -> Iterator[Epoch]:
+    """Train until it is time to stop, and tell of each epoch.
+
+    Args:
+        epoch: where to go on from.
+        network: the network to train.
+        examples: what to learn from.
+        optimizer: turns gradients into updates.
+        loss: the name of a loss, or a loss itself.
+        stopping: when to stop.
+        batch_size: how many sequences each update learns from; the last of an epoch may have fewer.
+        shuffle: whether the order is drawn anew in each epoch.
+        score: gives the score of parameters on validation data, higher being better; None where there are none.
+        engine: the name of an engine, or None for the default one.
+        tbptt: the window of truncated backpropagation through time, or None for the full gradient.
+
+    Yields:
+        What has been learnt after each epoch; the last one is done.
+
+    Raises:
+        DivergenceError: the loss or a parameter is no longer finite; see ``train``.
+    """
+    weights = examples.weights
+    while not epoch.done:
+        rng = np.random.default_rng()
+        rng.bit_generator.state = epoch.random_state
+        order = rng.permutation(len(examples)) if shuffle else np.arange(len(examples))
+        batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        steps = train(
+            network, epoch.params, map(examples.batch, batches), optimizer, loss,
+            engine, rng, tbptt, AHEAD, epoch.optimizer_state,
+        )  # fmt: skip
+        total = 0.0
+        for batch, step in zip(batches, steps, strict=True):
+            total += step.loss * float(weights[batch].sum())
+        epoch = replace(
+            epoch,
+            count=epoch.count + 1,
+            params=step.params,
+            optimizer_state=step.optimizer_state,
+            random_state=dict(rng.bit_generator.state),
+            losses=(*epoch.losses, total / float(weights.sum())),
+            scores=epoch.scores if score is None else (*epoch.scores, float(score(step.params))),
+        )
+        epoch = _judged(epoch, stopping)
+        yield epoch
+
+
+def _judged(epoch: Epoch, stopping: Stopping) -> Epoch:
+    """Say how long there has been nothing better, and whether it is time to stop."""
+    *before, last = epoch.scores if stopping.by_score else (-loss for loss in epoch.losses)
+    best = max(before, default=-np.inf)
+    waited = 0 if last > best + stopping.tol or not before else epoch.waited + 1
+    kept = epoch.best
+    if stopping.by_score and (kept is None or last > best):
+        kept = epoch.params
+    done = epoch.count >= stopping.max_iter or waited > stopping.n_iter_no_change
+    return replace(epoch, best=kept, waited=waited, done=done)
