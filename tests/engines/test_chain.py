@@ -1,6 +1,7 @@
 """A network run at once gives the numbers of its layers run one by one, and leaves them what it does not know."""
 
 import functools
+import itertools
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -108,6 +109,48 @@ def test_every_optimizer(
     assert runs == ["train"] * 4 * len(links)
 
 
+@pytest.mark.parametrize("slices", [1, 2])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("name", ["each step", "last"])
+def test_weights_and_missing_targets(
+    name: str, dtype: Any, slices: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "WORK_FOR_THREADS", 0)
+    monkeypatch.setattr(compiled, "threads", lambda: slices)
+    runs, net = ran(monkeypatch), NETWORKS[name]
+    params, X = numbers(net, dtype, rng)
+    for lengths in LENGTHS:
+        rows = net.predict(params, X, lengths=lengths)[0].shape[:-1]
+        classes = rng.integers(4, size=rows).astype(dtype)
+        some = np.where(rng.random(rows) < 0.4, np.nan, classes)
+        weights = [None, rng.random(5), rng.random(rows), np.array([0, 0, 1, 2, 0])]
+        runs.clear()
+        for y, weight, total in itertools.product([classes, some, np.full(rows, np.nan)], weights, [None, 2.5]):
+            value, grads = net.loss_and_gradients(
+                params, X, y, "cross_entropy", lengths, weight, engine="reference", total=total
+            )
+            value2, grads2 = net.loss_and_gradients(
+                params, X, y, "cross_entropy", lengths, weight, engine="compiled", total=total
+            )
+            np.testing.assert_allclose(value2, value, rtol=100 * TOLERANCE[dtype], atol=TOLERANCE[dtype])
+            for k in params:
+                np.testing.assert_allclose(grads2[k], grads[k], atol=TOLERANCE[dtype])
+        assert runs.count("learn") == 24  # none was left to the layers
+        net.loss_and_gradients(params, X, classes, "cross_entropy", lengths)  # which knows no weights any more
+        plain = net.loss_and_gradients(params, X, classes, "cross_entropy", lengths, engine="reference")[0]
+        np.testing.assert_allclose(net.loss_and_gradients(params, X, classes, "cross_entropy", lengths)[0], plain, 1e-5)
+
+
+@pytest.mark.parametrize("weight", [-np.ones(5), np.full(5, np.nan), np.ones(4), "heavy"])
+def test_weights_that_are_none_are_refused_as_ever(weight: Any, rng: np.random.Generator) -> None:
+    net = NETWORKS["last"]
+    params, X = numbers(net, np.float64, rng)
+    with pytest.raises(saiki.SaikiError, match="sample_weight"):
+        net.loss_and_gradients(params, X, np.zeros(5, int), sample_weight=weight)
+    with pytest.raises(saiki.ArgumentError, match="total"):
+        net.loss_and_gradients(params, X, np.zeros(5, int), total=0.0)
+
+
 def test_what_is_out_of_the_ordinary_is_left_to_the_layers(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,7 +160,7 @@ def test_what_is_out_of_the_ordinary_is_left_to_the_layers(
     missing = np.where(rng.random(y.shape) < 0.5, np.nan, y)
     cases: list[dict[str, Any]] = [
         {"y": missing},
-        {"sample_weight": rng.random(5)},
+        {"sample_weight": rng.random(5) * 1e200},
         {"state": ((np.ones((5, 5)), np.ones((5, 5))), None)},
         {"tbptt": 3},
         {"X": X.tolist()},

@@ -6,6 +6,7 @@ machine's peak (``tile.py``). What one shape of batch needs is made once (``plan
 sets a few addresses and runs.
 """
 
+import math
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ from saiki.engines.layout import Size
 from saiki.engines.loops import overwritten
 from saiki.engines.native import address
 from saiki.engines.plan import Plan, Slot
-from saiki.engines.tape import Schedule, Tape, Update, Walk
+from saiki.engines.tape import Goal, Schedule, Tape, Update, Walk
 from saiki.engines.threads import slices, threads
 from saiki.errors import ArgumentError, DtypeError
 from saiki.losses import Loss
@@ -201,19 +202,19 @@ def predict(chain: Chain, params: Params, X: Any, lengths: Any) -> tuple[Array, 
 
 
 def train(
-    chain: Chain, params: Params, X: Any, y: Any, loss: Loss, lengths: Any, optimizer: Optimizer, state: Any
+    chain: Chain, params: Params, X: Any, goal: Goal, lengths: Any, optimizer: Optimizer, state: Any
 ) -> Update | None:
     """Run a chain forwards, backwards, and update its parameters. See ``saiki.engines.tape.Engine``."""
     rules = optimizer.rules
     if rules is None:
         return None
-    ready = _ready(chain, params, X, lengths, loss, rules)
+    ready = _ready(chain, params, X, lengths, goal.loss, rules)
     if ready is None:
         return None
     plan, held = ready
     try:
         states = optimizer.apart(state)
-        if not plan.trains or not _set_targets(plan, y, loss, held) or not _set_memories(plan, rules, states, held):
+        if not plan.trains or not _set_goal(plan, goal, held) or not _set_memories(plan, rules, states, held):
             return None
         new = [np.empty(plan.n_gradients, X.dtype) for _ in plan.new]
         for k, array in enumerate(new):
@@ -232,6 +233,9 @@ def train(
         del held
         plan.busy = False
 
+
+LARGEST_WEIGHT = 1e18
+"""Weights above it may overflow when they are added up, and are left to the layers, who are careful."""
 
 MOST_AHEAD = 1_000_000
 """How many numbers of parameters and memories may be kept for updates that nobody has looked at yet."""
@@ -254,7 +258,7 @@ def train_all(
         states = optimizer.apart(state)
         if plan.size.n_threads > 1 or not plan.trains or n * plan.n_gradients * len(plan.new) > MOST_AHEAD:
             return None
-        if not _set_targets(plan, y, loss, held) or not _set_memories(plan, rules, states, held):
+        if not _set_goal(plan, Goal(y, loss), held) or not _set_memories(plan, rules, states, held):
             return None
         flats = [np.empty((n, plan.n_gradients), X.dtype) for _ in plan.new]
         rates, losses = np.empty((n, *plan.rates.shape), X.dtype), np.empty(n, X.dtype)
@@ -301,15 +305,15 @@ def _state_after(optimizer: Optimizer, states: list[Any], memories: Iterator[Par
 
 
 def learn(
-    chain: Chain, params: Params, X: Any, y: Any, loss: Loss, lengths: Any
+    chain: Chain, params: Params, X: Any, goal: Goal, lengths: Any
 ) -> tuple[Any, Params, Array, list[tuple[Array, ...]]] | None:
     """Run a chain forwards, weigh its outputs, and run it backwards. See ``saiki.engines.tape.Engine``."""
-    ready = _ready(chain, params, X, lengths, loss)
+    ready = _ready(chain, params, X, lengths, goal.loss)
     if ready is None:
         return None
     plan, held = ready
     try:
-        if not plan.learns or not _set_targets(plan, y, loss, held):
+        if not plan.learns or not _set_goal(plan, goal, held):
             return None
         gradients, dX = np.empty(plan.n_gradients, X.dtype), np.empty(X.shape, X.dtype)
         plan.slots[Slot.GRADIENTS], plan.slots[Slot.DX] = address(gradients), address(dX)
@@ -324,29 +328,59 @@ def learn(
         plan.busy = False
 
 
-def _set_targets(plan: Plan, y: Any, loss: Loss, held: list[Array]) -> bool:
+def _set_goal(plan: Plan, goal: Goal, held: list[Array]) -> bool:
     """Point at the targets, and say how much each counts; False if they are not the plain case."""
     T, B, K = plan.outputs.shape
     rows = (B,) if plan.reads else (B, T)
+    of_classes = goal.loss.of_classes
     try:
-        targets, count = np.asarray(y), plan.rows
+        targets = np.asarray(goal.y)
     except ValueError:  # a ragged list
         return False
     if targets.shape == rows:
-        fits = loss.of_classes or K == 1
+        fits = of_classes or K == 1
     else:
-        fits = targets.shape == (*rows, K) and not loss.of_classes
-    if not fits or targets.dtype.kind not in "biuf" or not count:
+        fits = targets.shape == (*rows, K) and not of_classes
+    if not fits or targets.dtype.kind not in "biuf" or not plan.rows:
         return False
+    weights = None
+    if targets.dtype.kind == "f" and math.isnan(np.vdot(targets, targets)):  # some are missing
+        missing = np.isnan(targets)
+        if targets.size > math.prod(rows):
+            return False
+        targets, weights = np.where(missing, 0, targets), ~missing.reshape(rows)
+    if goal.sample_weight is not None or goal.total is not None:
+        weights = _weights(goal, rows, weights)
+        if weights is None:
+            return False
     held.append(np.ascontiguousarray(targets, plan.size.dtype))
     if targets.dtype.kind == "f" and targets.dtype != plan.size.dtype:  # rounding may hide a wrong one
-        low, high = loss.between
-        wrong = (held[-1] != targets) if loss.of_classes else (targets < low) | (targets > high)
+        low, high = goal.loss.between
+        wrong = (held[-1] != targets) if of_classes else (targets < low) | (targets > high)
         if wrong.any():
             return False
     plan.slots[Slot.TARGETS] = address(held[-1])
-    plan.scale[0] = 1 / (count if loss.of_classes else count * K)
+    total: Any = plan.rows
+    if weights is not None:
+        held.append(np.ascontiguousarray(weights, plan.size.dtype))
+        plan.slots[Slot.WEIGHTS] = address(held[-1])
+        total = plan.sum_of_rows(weights)
+    plan.weigh_by_row(weights is not None)
+    total = (total if of_classes else total * K) if goal.total is None else goal.total
+    plan.scale[0] = 1 / total if total > 0 else 0.0
     return True
+
+
+def _weights(goal: Goal, rows: tuple[int, ...], exists: Array | None) -> Array | None:
+    """Return how much each row of targets counts, 0 where it is missing; None if they are not the plain case."""
+    if goal.total is not None and not (isinstance(goal.total, float) and 0 < goal.total < math.inf):
+        return None
+    weights = np.asarray(1.0 if goal.sample_weight is None else goal.sample_weight)
+    plain = weights.dtype.kind in "biuf" and weights.shape in ((), rows[:1], rows)
+    if not plain or not weights.size or not 0 <= weights.min() <= weights.max() < LARGEST_WEIGHT:
+        return None
+    weights = np.broadcast_to(weights.reshape(weights.shape + (1,) * (len(rows) - weights.ndim)), rows)
+    return weights if exists is None else weights * exists
 
 
 def _set_memories(plan: Plan, rules: Rules, states: list[Any], held: list[Array]) -> bool:

@@ -130,36 +130,40 @@ def read_back(dy, lengths, lo, hi, dh):
 }
 
 WEIGH = """
-def weigh(slot, order, lengths, y, scale, dy, lo, hi, value, status):
-    targets, total, bad = numbers(slot[0]), 0.0, zero
+def weigh(slot, weights_slot, weighted, order, lengths, y, scale, dy, lo, hi, value, status):
+    targets, weights, total, bad = numbers(slot[0]), numbers(weights_slot[0]), 0.0, zero
     T, B, K = y.shape
     for i in range(lo, hi):
         for t in range(T):
             if t >= lengths[i]:
                 dy[t, i, :] = zero
                 continue
-            at = (order[i] * T + t) * K
+            row = order[i] * T + t
+            weight = weights[row] if weighted else one
+            at = row * K
             for k in range(K):
                 target = targets[at + k]
                 if not (low <= target <= high):
                     bad = nan
                 worth, slope = loss(y[t, i, k], target)
-                total += worth
-                dy[t, i, k] = slope * scale[0]
+                total += worth * weight
+                dy[t, i, k] = slope * (weight * scale[0])
     value[0] = total * scale[0]
     status[0] += bad
 """
 
 WEIGH_CLASSES = """
-def weigh(slot, order, lengths, y, scale, dy, lo, hi, value, status):
-    targets, total, bad = numbers(slot[0]), 0.0, zero
+def weigh(slot, weights_slot, weighted, order, lengths, y, scale, dy, lo, hi, value, status):
+    targets, weights, total, bad = numbers(slot[0]), numbers(weights_slot[0]), 0.0, zero
     T, B, K = y.shape
     for i in range(lo, hi):
         for t in range(T):
             if t >= lengths[i]:
                 dy[t, i, :] = zero
                 continue
-            index = targets[order[i] * T + t]
+            row = order[i] * T + t
+            weight = weights[row] if weighted else one
+            index = targets[row]
             right = int(index) if 0 <= index < K else 0
             if right != index:
                 bad = nan
@@ -172,8 +176,8 @@ def weigh(slot, order, lengths, y, scale, dy, lo, hi, value, status):
             for k in range(K):
                 target = spread / K + (kept if k == right else zero)
                 worth, slope = loss(y[t, i, k] - largest, target, log_sum)
-                total += worth
-                dy[t, i, k] = slope * scale[0]
+                total += worth * weight
+                dy[t, i, k] = slope * (weight * scale[0])
     value[0] = total * scale[0]
     status[0] += bad
 """
@@ -205,7 +209,16 @@ ARGUMENTS = {
     "read": {"h": STEPS, "lengths": WHOLES, "lo": COUNT, "hi": COUNT, "y": STEPS},
     "read_back": {"dy": STEPS, "lengths": WHOLES, "lo": COUNT, "hi": COUNT, "dh": STEPS},
     "norm": {"total": ROW, "n": COUNT, "limit": ROW, "factor": ROW},
-    "weigh": {"slot": WHOLES, "order": WHOLES, "lengths": WHOLES, "y": STEPS, "scale": ROW, "dy": STEPS}
+    "weigh": {
+        "slot": WHOLES,
+        "weights_slot": WHOLES,
+        "weighted": COUNT,
+        "order": WHOLES,
+        "lengths": WHOLES,
+        "y": STEPS,
+        "scale": ROW,
+        "dy": STEPS,
+    }
     | {"lo": COUNT, "hi": COUNT, "value": ROW, "status": ROW},
 }
 """The arguments of each kernel, in order."""

@@ -31,7 +31,7 @@ Calls = list[tuple[int, Table]]
 class Slot:
     """What the slots point at: the caller's arrays, and from ``PARAMS`` on the parameters."""
 
-    X, TARGETS, Y, GRADIENTS, DX, PARAMS = range(6)
+    X, TARGETS, WEIGHTS, Y, GRADIENTS, DX, PARAMS = range(7)
 
 
 @final
@@ -65,6 +65,7 @@ class Plan:
         self._once = {"lengths": np.ones(size.B, np.int64), "alive": np.full(1, size.B)}
         self.outputs = self.layout.input(len(chain))
         self._tables: dict[str, list[Table]] = {}
+        self._weighted = False
         self._unasked = np.zeros_like(self.status)
         self._programs: list[Array] = []
         self.reads = self.layout.after_reading(len(chain))
@@ -88,6 +89,20 @@ class Plan:
     def rows(self) -> int:
         """How many outputs there are."""
         return self.size.B if self.reads else int(self.lengths.sum()) if self._ragged else self.size.B * self.size.T
+
+    def sum_of_rows(self, weights: Array) -> float:
+        """Return the sum of weights, ``(B,)`` or ``(B, T)``, over the outputs that there are."""
+        if not self.reads and self._ragged:
+            lengths = np.empty_like(self.lengths)
+            lengths[self.order] = self.lengths
+            weights = weights[np.arange(self.size.T) < lengths[:, None]]
+        return float(weights.sum(dtype=np.float64))
+
+    def weigh_by_row(self, weighted: bool) -> None:
+        """Say whether each row of outputs has a weight of its own, at ``Slot.WEIGHTS``."""
+        if weighted != self._weighted:
+            self._weighted = weighted
+            self.set("weigh", "weighted", int(weighted))
 
     @property
     def value(self) -> Any:
@@ -383,8 +398,9 @@ class Plan:
 
     def _weigh(self, s: int, loss: Loss) -> Calls:
         values = self._rows(s, len(self.chain)) | {
-            "slot": self._slot(Slot.TARGETS), "y": self.outputs, "scale": self.scale, "dy": self.arrays[-1]["dout"],
-            "value": self.values[s], "status": self.status[s],
+            "slot": self._slot(Slot.TARGETS), "weights_slot": self._slot(Slot.WEIGHTS), "weighted": 0,
+            "y": self.outputs, "scale": self.scale, "dy": self.arrays[-1]["dout"], "value": self.values[s],
+            "status": self.status[s],
         }  # fmt: skip
         return self._call("weigh", weigher(loss, self.size.dtype), ARGUMENTS["weigh"], values)
 

@@ -167,6 +167,22 @@ class Walk(NamedTuple):
     keep: bool = True
 
 
+class Goal(NamedTuple):
+    """What outputs are held to; see ``saiki.losses.evaluate`` for the shapes.
+
+    Attributes:
+        y: the targets.
+        loss: how far an output is from its target.
+        sample_weight: how much each target counts; None where all count alike.
+        total: what the weighted sum is divided by; None is the sum of the weights.
+    """
+
+    y: Any
+    loss: Loss
+    sample_weight: Any = None
+    total: Any = None
+
+
 class Update(NamedTuple):
     """What one update has changed.
 
@@ -223,8 +239,7 @@ class Engine(Protocol):
         chain: Chain,
         params: Params,
         X: npt.ArrayLike,
-        y: npt.ArrayLike,
-        loss: Loss,
+        goal: "Goal",
         lengths: npt.ArrayLike | None,
         optimizer: Optimizer,
         state: Any,
@@ -258,13 +273,7 @@ class Engine(Protocol):
         """
 
     def learn(
-        self,
-        chain: Chain,
-        params: Params,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
-        loss: Loss,
-        lengths: npt.ArrayLike | None,
+        self, chain: Chain, params: Params, X: npt.ArrayLike, goal: "Goal", lengths: npt.ArrayLike | None
     ) -> tuple[Any, Params, Array, list[tuple[Array, ...]]] | None:
         """Return the mean loss of a whole chain from zero states, and its gradients.
 

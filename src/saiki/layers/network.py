@@ -10,7 +10,7 @@ import numpy.typing as npt
 from saiki.arrays import Array, Params
 from saiki.engines import get_engine
 from saiki.engines.chain import Chain, Link, Links, Read
-from saiki.engines.tape import Update
+from saiki.engines.tape import Goal, Update
 from saiki.errors import ArgumentError, SaikiError, ShapeError
 from saiki.initializers import Parameter
 from saiki.layers.bidirectional import Bidirectional
@@ -147,8 +147,9 @@ class Network(Linked):
         Raises:
             ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
         """
-        chain = self._at_once(state, sample_weight if total is None else total, rng, tbptt)
-        at_once = chain and get_engine(engine).learn(chain, params, X, y, as_loss(loss), lengths)
+        chain = self._at_once(state, rng, tbptt)
+        goal = Goal(y, as_loss(loss), sample_weight, total)
+        at_once = chain and get_engine(engine).learn(chain, params, X, goal, lengths)
         if at_once:
             value, dparams, dX, dstates = at_once
             return value, Gradients(dparams, dX, self.final_state(iter(dstates)))
@@ -203,9 +204,10 @@ class Network(Linked):
         """
         if not isinstance(optimizer, Optimizer):
             raise ArgumentError(f"optimizer must be one such as saiki.optimizers.adam(0.001); got {optimizer!r}.")
-        chain = self._at_once(None, sample_weight if total is None else total, rng, tbptt)
+        chain = self._at_once(None, rng, tbptt)
         if chain is not None:
-            at_once = get_engine(engine).train(chain, params, X, y, as_loss(loss), lengths, optimizer, optimizer_state)
+            goal = Goal(y, as_loss(loss), sample_weight, total)
+            at_once = get_engine(engine).train(chain, params, X, goal, lengths, optimizer, optimizer_state)
             if at_once is not None:
                 return at_once
         optimizer.apart(optimizer_state)  # one of another optimizer is refused
@@ -255,9 +257,9 @@ class Network(Linked):
             params, optimizer_state = update.params, update.optimizer_state
             yield update
 
-    def _at_once(self, state: Any, sample_weight: Any, rng: Any, tbptt: Any) -> Chain | None:
+    def _at_once(self, state: Any, rng: Any, tbptt: Any) -> Chain | None:
         """Return what an engine may run at once, with these options; None if the layers are to run one by one."""
-        plain = state is None and sample_weight is None and tbptt is None
+        plain = state is None and tbptt is None
         drops = rng is not None and (self.has_dropout or not isinstance(rng, np.random.Generator))
         return self._chain if plain and not drops else None
 
