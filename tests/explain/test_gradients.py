@@ -97,7 +97,7 @@ def test_the_table_says_what_was_checked() -> None:
 
 def test_what_cannot_be_checked() -> None:
     with pytest.raises(saiki.ArgumentError, match="model must be a layer, a network, a cell or the name of one; got"):
-        saiki.check_gradients(3)  # type: ignore[arg-type]
+        saiki.check_gradients(3)
     with pytest.raises(saiki.ArgumentError, match="y goes with a network; got a Recurrent"):
         saiki.check_gradients("lstm", y=np.zeros(3))
     with pytest.raises(saiki.ArgumentError, match="cell must be one of 'simple'"):

@@ -23,6 +23,9 @@ FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": FASTMATH}
 
+EXACT: dict[str, Any] = {"error_model": "numpy"}
+"""For loops whose vectors LLVM takes or leaves by where the arrays lie: then both must round alike."""
+
 HERE = Path(__file__).parent
 
 log = logging.getLogger("saiki")
@@ -67,7 +70,9 @@ def build(name: str, source: str, scope: Mapping[str, Any], signatures: Iterable
     return njit(list(signatures), cache=True, nogil=True, **OPTIONS)(_named(function, [source.encode()]))
 
 
-def build_kernel(name: str, source: str, scope: Mapping[str, Any], depends: Iterable[bytes], purpose: str) -> int:
+def build_kernel(
+    name: str, source: str, scope: Mapping[str, Any], depends: Iterable[bytes], purpose: str, exact: bool = False
+) -> int:
     """Compile a function of one address, or find it in the cache, and return where it stands in memory.
 
     Args:
@@ -76,11 +81,14 @@ def build_kernel(name: str, source: str, scope: Mapping[str, Any], depends: Iter
         scope: what its global names mean.
         depends: whatever else the code depends on.
         purpose: what it is for, in words.
+        exact: whether no operation may be merged with, or exchanged for, another.
     """
     function = _named(define(name, source, scope), [source.encode(), *depends])
     if function.__qualname__ not in _made:
         with _announced(purpose):
-            compiled = cfunc(types.void(types.CPointer(types.int64)), cache=True, **OPTIONS)(function)
+            compiled = cfunc(types.void(types.CPointer(types.int64)), cache=True, **(EXACT if exact else OPTIONS))(
+                function
+            )
         _made[function.__qualname__] = compiled  # its code lives as long as it does
     address: int = _made[function.__qualname__].address
     return address

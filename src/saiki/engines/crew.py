@@ -27,6 +27,9 @@ READY, GO, ASLEEP = 0, 1, 2
 PATIENCE = 20_000
 """How often a thread looks for more work before it sleeps: some 200 microseconds."""
 
+EAGER, LOOKS = 2_000, 20
+"""After so many looks in vain a thread lets others have its core, if they want it; that takes as long as so many."""
+
 
 def _atomic(generate: Any, arity: int) -> Any:
     """Return a compiled function of the word at a place of an array, and of ``arity`` more words."""
@@ -72,6 +75,21 @@ def _breathe(typingctx):  # type: ignore[no-untyped-def]  # noqa: ARG001
 
 breathe: Any = intrinsic(_breathe)
 
+
+def _give_way(typingctx):  # type: ignore[no-untyped-def]  # noqa: ARG001
+    """Let another thread have the core, if one is waiting for it, where the system can be asked so."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+        if hasattr(os, "sched_yield"):
+            ask = ir.FunctionType(ir.IntType(32), [])
+            builder.call(cgutils.get_or_insert_function(builder.module, ask, "sched_yield"), [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+give_way: Any = intrinsic(_give_way)
+
 WORDS = types.int64[::1]
 
 BOARD = 8
@@ -90,8 +108,22 @@ def attend(boards, at, patience):  # type: ignore[no-untyped-def]
         else:
             breathe()
             idle += 1
+            if idle > EAGER:  # where there are more threads than cores, the others have work
+                give_way()
+                idle += LOOKS
             if idle > patience and exchange(boards, at, READY, ASLEEP) == READY:
                 return idle
+
+
+@njit([types.void(WORDS, types.int64)], cache=True, nogil=True)
+def await_end(boards, at):  # type: ignore[no-untyped-def]
+    """Wait until the thread of a board has no work."""
+    looks = 0
+    while load(boards, at) == GO:
+        breathe()
+        looks += 1
+        if looks > EAGER:
+            give_way()
 
 
 @njit([types.void(WORDS, WORDS)], cache=True, nogil=True)
@@ -99,8 +131,7 @@ def join(boards, programs):  # type: ignore[no-untyped-def]
     """Run the first program, and wait for the others."""
     run_at(programs[0], programs[1])
     for k in range(len(programs) // 2 - 1):
-        while load(boards, BOARD * k) == GO:
-            breathe()
+        await_end(boards, BOARD * k)
 
 
 @njit([types.int64(WORDS, WORDS)], cache=True, nogil=True)
@@ -127,8 +158,7 @@ def hand_out(boards, programs):  # type: ignore[no-untyped-def]
 def settle(boards):  # type: ignore[no-untyped-def]
     """Wait until nobody has work."""
     for at in range(0, len(boards), BOARD):
-        while load(boards, at) == GO:
-            breathe()
+        await_end(boards, at)
 
 
 @final

@@ -293,7 +293,8 @@ def updater(rules: tuple[Rule, ...], dtype: Any) -> int:
     words = {f"rule_{r}": translate(rule.function, dtype) for r, rule in enumerate(rules)}
     depends = [depends_on(rule.function) for rule in rules]
     try:
-        return kernel("update", "\n".join(lines), arguments, dtype, numbers_of(dtype) | words, depends, "the optimizer")
+        scope, source = numbers_of(dtype) | words, "\n".join(lines)
+        return kernel("update", source, arguments, dtype, scope, depends, "the optimizer", exact=True)
     except NumbaError:
         log.warning("saiki cannot compile the optimizer's rules; NumPy follows them")
         return 0

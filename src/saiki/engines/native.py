@@ -53,6 +53,7 @@ def kernel(
     scope: Mapping[str, Any],
     depends: Iterable[bytes] = (),
     purpose: str = "its kernels",
+    exact: bool = False,
 ) -> int:
     """Compile the function ``name`` of a source so that it takes its arguments from a table; return its address."""
     head, body = source.lstrip("\n").split("\n", 1)
@@ -68,7 +69,7 @@ def kernel(
         slot += 1 + argument.dimensions
     source = "\n".join([*lines, body])
     depends = [np.dtype(dtype).name.encode(), *depends]
-    return build_kernel(name, source, {**scope, **pointers(dtype)}, depends, purpose)
+    return build_kernel(name, source, {**scope, **pointers(dtype)}, depends, purpose, exact)
 
 
 class Table(NamedTuple):

@@ -22,14 +22,16 @@ def cores() -> int:
 def threads() -> int:
     """Return how many threads to use: never more than there are cores.
 
-    It is what ``limit_threads`` says, else the environment's ``SAIKI_NUM_THREADS``, else one for each core.
+    It is what ``limit_threads`` says, else the environment's ``SAIKI_NUM_THREADS``, else its ``OMP_NUM_THREADS``, by
+    which joblib shares the cores among its processes, else one for each core.
     """
     limit = _limit.get()
     if limit is not None:
         return limit
     wanted = os.environ.get("SAIKI_NUM_THREADS", "")
     if not wanted:
-        return cores()
+        shared = os.environ.get("OMP_NUM_THREADS", "")
+        return min(int(shared), cores()) if shared.isdigit() and int(shared) else cores()
     if not wanted.isdigit() or int(wanted) < 1:
         raise ArgumentError(f"SAIKI_NUM_THREADS must be a whole number of at least 1; got {wanted!r}.")
     return min(int(wanted), cores())

@@ -6,11 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import Any, TypeAlias, final
+from typing import Any, NamedTuple, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -37,6 +37,22 @@ MOST_AT_ONCE, MOST_NUMBERS = 256, 1 << 24
 
 NO_INFLUENCE = "verbose", "callbacks", "random_state"
 """The parameters that change no number of a fit; and the seed, which a checkpoint holds itself."""
+
+
+SOME_FEATURES, SOME_OUTPUTS = 3, 2
+"""The sizes of a network that nobody has given data yet."""
+
+
+class NetworkProblem(NamedTuple):
+    """What an estimator gives its network; see ``Network.loss_and_gradients``."""
+
+    network: Network
+    params: Params | None = None
+    X: Array | None = None
+    y: Array | None = None
+    loss: str | Loss | None = None
+    lengths: Array | None = None
+    sample_weight: Array | None = None
 
 
 class SequenceEstimator(CallbackSupportMixin, BaseEstimator, ABC):
@@ -345,7 +361,8 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     @final
     def _stepped(self, x: npt.ArrayLike, state: Mapping[str, Array] | None) -> tuple[Array, bool, dict[str, Array]]:
         """Return the outputs of one step of one stream or several ``(S, K)``, whether it was one, and the state."""
-        check_is_fitted(self)
+        if not hasattr(self, "params_"):  # scikit-learn's own check takes longer than the step
+            check_is_fitted(self)
         if self._stream is None:
             self._stream = Stream(self.network_, self.params_, self.engine)
         precision, n_features = next(iter(self.params_.values())).dtype, len(self._scaling.mean)
@@ -364,6 +381,30 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             return y[None], True, named_state(self.network_, after)
         Y, after = self.network_.predict(self.params_, values[:, None], nested, engine=self.engine)
         return (Y[:, 0] if Y.ndim == 3 else Y), False, named_state(self.network_, after)
+
+    @final
+    def network_problem(
+        self, X: Any = None, y: Any = None, lengths: Any = None, sample_weight: Any = None
+    ) -> NetworkProblem:
+        """Return what the network is given to learn: scaled, encoded and padded. For proofs and pictures.
+
+        An estimator that is not fitted stays so; its network is given new weights. Without X only the network is
+        described.
+        """
+        fitted = hasattr(self, "params_")
+        if X is None:
+            if fitted:
+                return NetworkProblem(self.network_, self.params_)
+            return NetworkProblem(network_of(self, SOME_FEATURES, SOME_OUTPUTS))
+        model = self if fitted else clone(self)
+        examples = model._read(X, y, sample_weight, lengths, not fitted, model._dtype(not fitted))
+        params = self.params_ if fitted else None
+        if params is None:
+            params = model._start(examples, optimizer_of(self, 1), np.random.default_rng(0), True, ()).params
+        batch = model._weighed(model._scaled(examples)).batch(np.arange(len(examples)))
+        return NetworkProblem(
+            model.network_, params, batch.X, batch.y, model._loss(), batch.lengths, batch.sample_weight
+        )
 
     # Keeping
 

@@ -9,7 +9,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from saiki.arrays import Array
+from saiki.arrays import Array, check_finite
 from saiki.cells import Cell
 from saiki.errors import ArgumentError, ShapeError
 from saiki.estimators.base import Checkpointed, SequenceEstimator, hold
@@ -177,7 +177,7 @@ class RNNClassifier(ClassifierMixin, SequenceEstimator):
             if steps.values.ndim != 1:
                 raise ShapeError(f"y must hold one label for each step; got {steps.values.shape[1:]} for each.")
             return steps.with_values(self._encoded(steps.values, counts, reset, sequences))
-        if np.ndim(y) == 2 and np.shape(y)[1] != 1:
+        if getattr(y, "ndim", 1) > 1 and np.shape(y)[1:] != (1,):
             raise ShapeError(
                 f"y must hold one label for each sequence; got {np.shape(y)}. For one for each step use output='each'."
             )
@@ -187,6 +187,8 @@ class RNNClassifier(ClassifierMixin, SequenceEstimator):
         """Return the number of each label, NaN for missing ones and those that do not count."""
         there = counts & ~_missing(labels)
         present = labels[there]
+        if present.dtype.kind == "f":
+            check_finite("y", present, "; NaN marks a missing label")
         if len(present):
             check_classification_targets(present)
             if present.dtype.kind == "O":

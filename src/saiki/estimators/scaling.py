@@ -99,6 +99,10 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         """Return the sequences scaled, in the form in which they came."""
         return self._mapped(X, lengths, Scaling.apply)
 
+    def fit_transform(self, X: Any, y: Any = None, lengths: npt.ArrayLike | None = None) -> Any:
+        """Find the mean and the standard deviation of each feature, and return the sequences scaled."""
+        return self.fit(X, y, lengths).transform(X, lengths)
+
     def inverse_transform(self, X: Any, lengths: npt.ArrayLike | None = None) -> Any:
         """Return what ``transform`` was given."""
         return self._mapped(X, lengths, Scaling.undo)

@@ -10,7 +10,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from saiki.arrays import Array, as_count
-from saiki.errors import ShapeError, choose
+from saiki.errors import ArgumentError, ShapeError, choose
+from saiki.estimators.base import SOME_FEATURES, SOME_OUTPUTS, NetworkProblem
 from saiki.estimators.inputs import Sequences, counting, read_sequences, read_weights
 from saiki.initializers import he, normal, xavier
 from saiki.layers import Dense, Gradients, Network, Readout, SimpleRNN
@@ -114,8 +115,7 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
             watched = _examples(x_val, np.searchsorted(self.classes_, labels_val), None)
 
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31, size=4))
-        rnn = SimpleRNN(x.shape[2], self.n_nodes, self.activation)
-        network = Network([rnn, Readout(self.output), Dense(self.n_nodes, len(self.classes_))])
+        network = self._network(x.shape[2], len(self.classes_))
         params, state = network.init(rng, scheme, x.dtype), None
         self.loss_curve_: list[float] = []
         self.validation_loss_curve_: list[float] = []
@@ -207,6 +207,30 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
         weight = read_weights(sample_weight, sequences, per_step=False)
         counts = counting(weight, sequences, per_step=False)
         return x[counts], labels[counts], None if weight is None else np.asarray(weight)[counts]
+
+    def network_problem(
+        self, X: Any = None, y: Any = None, lengths: Any = None, sample_weight: Any = None
+    ) -> NetworkProblem:
+        """Return what the network is given to learn; see ``RNNClassifier.network_problem``."""
+        if lengths is not None:
+            raise ArgumentError("lengths: all sequences have the same here; leave it out, or use RNNClassifier.")
+        if not hasattr(self, "output_params_"):
+            return NetworkProblem(self._network(SOME_FEATURES, SOME_OUTPUTS))
+        n_features, n_classes = len(self.rnn_params_["Wx"]), len(self.classes_)
+        params = {f"0/{k}": v for k, v in self.rnn_params_.items()} | {
+            f"2/{k}": v for k, v in self.output_params_.items()
+        }
+        network = self._network(n_features, n_classes)
+        if X is None:
+            return NetworkProblem(network, params)
+        x, labels, weight = self._examples(X, y, sample_weight, reset=False)
+        classes = np.searchsorted(self.classes_, labels)
+        return NetworkProblem(network, params, x, classes, "cross_entropy", None, weight)
+
+    def _network(self, n_features: int, n_classes: int) -> Network:
+        """Return the recurrence, what is read of it, and the output before its softmax."""
+        rnn = SimpleRNN(n_features, self.n_nodes, self.activation)
+        return Network([rnn, Readout(self.output), Dense(self.n_nodes, n_classes)])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

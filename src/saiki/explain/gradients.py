@@ -106,13 +106,14 @@ class Certificate:
 
 
 def check_gradients(
-    model: str | Cell | Layer,
+    model: Any,
     X: npt.ArrayLike | None = None,
     y: npt.ArrayLike | None = None,
     params: Params | None = None,
     *,
     loss: str | Loss | None = None,
     lengths: npt.ArrayLike | None = None,
+    sample_weight: npt.ArrayLike | None = None,
     seed: int = 0,
     engine: str | None = None,
 ) -> Certificate:
@@ -123,13 +124,15 @@ def check_gradients(
     survives.
 
     Args:
-        model: a layer, a network, a cell, or the name of a cell.
+        model: a layer, a network, a cell, the name of a cell, or an estimator: the network that it fits, with the
+            parameters that it has learnt, on data as its ``fit`` takes them.
         X: inputs ``(B, T, F)``; a few ragged sequences where none are given.
         y: targets of a network, for ``loss``.
         params: the parameters; float32 ones (or a float32 X) are held to a wider tolerance.
         loss: the name of a loss, or one itself, with y; None is the cross-entropy for class indices, else the squared
             error.
         lengths: ``(B,)``, with a given X.
+        sample_weight: how much each target counts, with a given y.
         seed: decides what is drawn.
         engine: whose backward pass is checked, or None for the default one; the truth is the reference engine's.
 
@@ -144,6 +147,12 @@ def check_gradients(
     >>> certificate.right, certificate.worst < 1e-10, list(certificate.errors)
     (True, True, ['Wx', 'Wh', 'b', 'state.0', 'state.1', 'X'])
     """
+    if hasattr(model, "network_problem"):
+        network, own, X, y, own_loss, lengths, sample_weight = model.network_problem(X, y, lengths, sample_weight)
+        return check_gradients(
+            network, X, y, own if params is None else params, loss=loss or own_loss, lengths=lengths,
+            sample_weight=sample_weight, seed=seed, engine=engine,
+        )  # fmt: skip
     layer = _as_layer(model)
     if y is not None and not isinstance(layer, Network):
         raise ArgumentError(f"y goes with a network; got a {type(layer).__name__}. Leave y out.")
@@ -176,7 +185,7 @@ def check_gradients(
         again = np.random.default_rng(seed)
         if y is not None:
             assert isinstance(layer, Network)
-            total, grads = layer.loss_and_gradients(of, X, y, target_loss, lengths, None, start, engine, again)
+            total, grads = layer.loss_and_gradients(of, X, y, target_loss, lengths, sample_weight, start, engine, again)
             return total, lambda: grads
         Y, final_state, tape = layer.forward(of, X, start, lengths, engine, again)
         ends = zip(_parts(final_state).values(), _parts(dstate).values(), strict=True)
@@ -275,7 +284,7 @@ def _central(value: Function, at: Mapping[str, Array], name: str, direction: Arr
     return slope, abs(wider - slope) + abs(above - 2 * here + below) / step
 
 
-def _as_layer(model: str | Cell | Layer) -> Layer:
+def _as_layer(model: Any) -> Layer:
     if isinstance(model, Layer):
         return model
     if isinstance(model, str | Cell):
