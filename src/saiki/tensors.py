@@ -19,7 +19,7 @@ from saiki.arrays import Array
 from saiki.errors import ArgumentError, FileError
 from saiki.files import atomic_write
 
-FORMAT = "saiki 1"
+KEY, FORMAT = "saiki", 1
 
 KINDS = "biuf"
 """The kinds of dtype that are written as tensors; texts are written as lists."""
@@ -44,8 +44,9 @@ def encoded(tree: Any) -> bytes:
         ArgumentError: something in the tree is none of these, or a number outside arrays is not finite.
     """
     arrays: dict[str, Array] = {}
-    content = json.dumps(_described(tree, "", arrays), allow_nan=False)
-    return save(arrays, metadata={"format": FORMAT, "content": content, "sha256": _digest(content, arrays)})
+    content = _described(tree, "", arrays)
+    said = {"format": FORMAT, "sha256": _digest(content, arrays), "content": content}
+    return save(arrays, metadata={KEY: json.dumps(said, allow_nan=False)})  # one text: several come in any order
 
 
 def is_plain(value: Any) -> bool:
@@ -81,16 +82,16 @@ def read(path: Path) -> Any:
     path.open("rb").close()
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
+            said = json.loads((file.metadata() or {}).get(KEY, "{}"))
+            if said.get("format") != FORMAT:
                 raise FileError(
-                    f"{path} must be a file that saiki wrote, of format {FORMAT!r}; its format is"
-                    f" {metadata.get('format', 'not named')!r}. A newer saiki may be able to read it."
+                    f"{path} must be a file that saiki wrote, of format {FORMAT}; its format is"
+                    f" {said.get('format', 'not named')!r}. A newer saiki may be able to read it."
                 )
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if metadata.get("sha256") != _digest(metadata["content"], arrays):
+        if said.get("sha256") != _digest(said["content"], arrays):
             raise FileError(f"{path} is damaged: its digest does not fit its content. Take a copy from before.")
-        return _restored(json.loads(metadata["content"]), arrays)
+        return _restored(said["content"], arrays)
     except (SafetensorError, KeyError, TypeError, ValueError, RecursionError, AttributeError) as error:
         if isinstance(error, FileError):
             raise
@@ -99,9 +100,9 @@ def read(path: Path) -> Any:
         ) from None
 
 
-def _digest(content: str, arrays: Mapping[str, Array]) -> str:
+def _digest(content: Any, arrays: Mapping[str, Array]) -> str:
     """Return the SHA-256 of everything that a file says."""
-    digest = hashlib.sha256(content.encode())
+    digest = hashlib.sha256(json.dumps(content).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())

@@ -30,7 +30,7 @@ def test_all_forms_of_the_same_data_give_the_same(
 ) -> None:
     sequences, padded, lengths = ragged(rng)
     targets = [x[:, 0] > 0 for x in sequences] if output == "each" else np.array([x[-1, 0] > 0 for x in sequences])
-    filled = targets
+    filled: Any = targets
     if output == "each":
         filled = np.full(padded.shape[:2], np.nan)
         for row, target in zip(filled, targets, strict=True):
@@ -379,7 +379,12 @@ def test_sequences_without_steps(make: Callable[..., Any], rng: np.random.Genera
 
 @pytest.mark.parametrize("make", ESTIMATORS)
 def test_not_fitted(make: Callable[..., Any]) -> None:
-    for call in (lambda m: m.predict(X4), lambda m: m.step(np.ones(2)), lambda m: m.score(X4, np.ones(4))):
+    calls: list[Callable[[Any], Any]] = [
+        lambda m: m.predict(X4),
+        lambda m: m.step(np.ones(2)),
+        lambda m: m.score(X4, np.ones(4)),
+    ]
+    for call in calls:
         with pytest.raises(NotFittedError):
             call(make())
 

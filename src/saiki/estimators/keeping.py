@@ -100,7 +100,7 @@ def load(path: str | os.PathLike[str], **own: Any) -> Any:
         for name in ("_scaling", "_target_scaling"):
             learnt[name] = None if learnt[name] is None else _scaling(name, Scaling(**learnt[name]))
         epoch = Epoch(**learnt["_epoch"])
-        estimator.__dict__.update(learnt)
+        estimator.__dict__.update(learnt | {"_epoch": epoch})
         estimator.__dict__.update(estimator._following(epoch))
         n_features, n_outputs = len(estimator._scaling.mean), estimator.n_outputs_
         estimator.network_ = network_of(estimator, n_features, n_outputs)
@@ -132,8 +132,10 @@ def _scaling(name: str, scaling: Scaling) -> Scaling:
 def _check_sizes(estimator: Any) -> None:
     """Raise an ``ArgumentError`` unless what was learnt fits together."""
     F, K = estimator.network_.sizes
+    history = (*estimator._epoch.losses, *estimator._epoch.scores)
     target = estimator._target_scaling
     sound = len(estimator._scaling.mean) == F and (target is None or len(target.mean) == K)
+    sound &= all(isinstance(number, float) for number in history)
     sound &= isinstance(estimator._flat_, bool) and isinstance(estimator.n_features_in_, int)
     sound &= estimator._flat_ or estimator.n_features_in_ == F
     if isinstance(estimator, RNNClassifier):
