@@ -23,6 +23,8 @@ bench: .venv/bench
 	$(BIN)/python -m benchmarks.adder
 	$(BIN)/python -m benchmarks.stream
 	$(BIN)/python -m benchmarks.start
+	$(BIN)/python -m benchmarks.accuracy
+	$(BIN)/python -m benchmarks.kills
 
 format: .venv/check
 	$(BIN)/ruff format

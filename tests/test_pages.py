@@ -18,7 +18,10 @@ def blocks(page: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_examples_run_and_print_what_the_page_says(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_examples_run_and_print_what_the_page_says(
+    page: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     scope: dict[str, Any] = {"__name__": "page"}
     printed = ""
     for language, text in blocks(page):

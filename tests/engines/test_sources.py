@@ -43,7 +43,14 @@ def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
     functions: list[Any] = []
 
     def kernel(
-        name: str, source: str, arguments: Any, dtype: Any, scope: Any, depends: Any = (), purpose: str = ""
+        name: str,
+        source: str,
+        arguments: Any,
+        dtype: Any,
+        scope: Any,
+        depends: Any = (),
+        purpose: str = "",
+        exact: bool = False,
     ) -> int:
         def as_table(address: int) -> None:
             table, values, slot = wholes(address), [], 0
@@ -127,6 +134,12 @@ def test_readouts_classes_and_updates(kind: str, rng: np.random.Generator) -> No
     np.testing.assert_allclose(made.value, value, rtol=1e-12)
     for k, after in made.split(new).items():
         np.testing.assert_allclose(after, params[k] - 0.1 * grads[k], atol=1e-12)
+    weights = np.array([0.5, 0.0, 2.0])
+    made.slots[plan.Slot.WEIGHTS], made.scale[0] = weights.ctypes.data, 1 / made.sum_of_rows(weights)
+    made.weigh_by_row(True)
+    made.run("train")
+    value, _ = net.loss_and_gradients(params, X, y, sample_weight=weights, engine="reference")
+    np.testing.assert_allclose(made.value, value, rtol=1e-12)
     y[1] = 4
     made.run("train")
     assert not made.well

@@ -137,7 +137,7 @@ def test_missing_values_of_some_steps_and_outputs(rng: np.random.Generator) -> N
     y[rng.random(y.shape) < 0.3] = np.nan
     model = regressor(output="each", max_iter=100, hidden_layer_sizes=12).fit(X, y)
     assert model.predict(X).shape == y.shape
-    assert model.score(X, y) > 0.9
+    assert model.score(X, y) > 0.8
     there = ~np.isnan(y)
     by_output = [r2_score(y[..., k][there[..., k]], model.predict(X)[..., k][there[..., k]]) for k in range(2)]
     np.testing.assert_allclose(model.score(X, y), np.mean(by_output))

@@ -219,7 +219,7 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                     stop = [callback(epoch) for callback in self.callbacks or ()]
                     if listeners is not None:
                         stop.append(listeners.epoch(attributes))
-                    if any(map(bool, stop)):
+                    if any(isinstance(said, bool | np.bool_) and said for said in stop):
                         epoch = replace(epoch, done=True)
                     if checkpoint is not None:
                         checkpoint.keep(epoch)
