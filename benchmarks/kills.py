@@ -33,7 +33,7 @@ def main() -> None:
     """Kill, and compare."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=100, help="how often (default 100)")
-    parser.add_argument("--epochs", type=int, default=3000, help="how long the fit is (default 3000 epochs)")
+    parser.add_argument("--epochs", type=int, default=1000, help="how long the fit is (default 1000 epochs)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     arguments = parser.parse_args()
     moments = random.Random(arguments.seed)

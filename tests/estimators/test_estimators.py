@@ -579,7 +579,7 @@ def test_large_sets_are_predicted_in_parts(rng: np.random.Generator, monkeypatch
     X = [rng.standard_normal((n, 2)) for n in rng.integers(0, 9, size=50)]
     model = regressor(output="each").fit(X, [x[:, 0] for x in X])
     whole = model.predict(X)
-    monkeypatch.setattr("saiki.estimators.base.MOST_AT_ONCE", 7)
+    monkeypatch.setattr("saiki.estimators.fitted.MOST_AT_ONCE", 7)
     for one, other in zip(whole, model.predict(X), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
 

@@ -1,8 +1,8 @@
-"""What the estimators share: from what users hand in to a trained network, and from a network to predictions."""
+"""How the estimators learn: from what users hand in to a trained network."""
 
 import os
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -10,19 +10,19 @@ from typing import Any, NamedTuple, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from saiki.arrays import Array, Params, as_float
+from saiki.arrays import Array, Params
 from saiki.engines.threads import limit_threads
 from saiki.errors import ArgumentError, ShapeError
 from saiki.estimators.callbacks import CallbackSupportMixin, Listeners
+from saiki.estimators.fitted import FittedNetwork
 from saiki.estimators.inputs import Sequences, counting, read_sequences, read_weights
 from saiki.estimators.options import batch_size_of, check_parameters, network_of, optimizer_of
 from saiki.estimators.scaling import Scaling, step_weights
-from saiki.estimators.states import named_state, nested_state
-from saiki.layers import Network, Stream
+from saiki.layers import Network
 from saiki.losses import Loss
 from saiki.optimizers import Optimizer
 from saiki.training.checkpoint import Checkpoint
@@ -32,12 +32,8 @@ from saiki.training.progress import progress
 
 Checkpointed: TypeAlias = str | os.PathLike[str] | None
 
-MOST_AT_ONCE, MOST_NUMBERS = 256, 1 << 24
-"""So many sequences, and numbers in them, are predicted at once."""
-
 NO_INFLUENCE = "verbose", "callbacks", "random_state"
 """The parameters that change no number of a fit; and the seed, which a checkpoint holds itself."""
-
 
 SOME_FEATURES, SOME_OUTPUTS = 3, 2
 """The sizes of a network that nobody has given data yet."""
@@ -55,18 +51,8 @@ class NetworkProblem(NamedTuple):
     sample_weight: Array | None = None
 
 
-class SequenceEstimator(CallbackSupportMixin, BaseEstimator, ABC):
-    """A network, an optimizer and a scale behind ``fit`` and ``predict``; abstract.
-
-    Everything that it has learnt follows from the attributes ``learnt``, which are what ``saiki.save`` keeps.
-    """
-
-    learnt = (
-        "_epoch", "_scaling", "_target_scaling", "_flat_", "n_features_in_", "feature_names_in_", "n_outputs_",
-        "classes_", "_one_value_",
-    )  # fmt: skip
-    network_: Network
-    _stream: Stream | None
+class SequenceEstimator(CallbackSupportMixin, FittedNetwork):
+    """What learns, from whatever users hand in; abstract."""
 
     @abstractmethod
     def _read_targets(self, y: Any, sequences: Sequences, counts: Array, reset: bool) -> Array | Ragged:
@@ -83,10 +69,6 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     @abstractmethod
     def _loss(self) -> str | Loss:
         """Return the loss of the network's outputs."""
-
-    @abstractmethod
-    def _score(self, outputs: Array, targets: Array, weight: Array | None) -> float:
-        """Return how well outputs ``(n, K)`` fit targets that are not scaled, NaN being a missing one."""
 
     @abstractmethod
     def _by_class(self, examples: Examples, order: Array) -> Array:
@@ -159,11 +141,6 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator, ABC):
                     self.__dict__.pop(name, None)
                 self.__dict__.update(before)
             raise
-
-    @final
-    def _dtype(self, fresh: bool) -> npt.DTypeLike | None:
-        """Return what to compute in; None is what X is."""
-        return self.dtype if fresh else next(iter(self.params_.values())).dtype
 
     @final
     def _start(
@@ -307,80 +284,11 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         run["validation data"] = "none" if validation is None else validation.digest()
         return run
 
-    # Predicting
-
-    @final
-    def _outputs(self, X: Any, lengths: Any) -> tuple[Sequences, Array]:
-        """Return what X is, and the outputs for each sequence or step ``(n, K)``."""
-        check_is_fitted(self)
-        sequences = read_sequences(self, X, lengths, False, self._dtype(False))
-        return sequences, self._predicted(self.params_, sequences.steps)
-
-    @final
-    def _predicted(self, params: Params, X: Ragged) -> Array:
-        """Return the outputs for each sequence, or for each step that exists."""
-        X = X.with_values(self._scaling.apply(X.values))
-        per_step = self.output == "each"
-        n_outputs: int = self.n_outputs_
-        outputs = np.empty((len(X.values) if per_step else len(X), n_outputs), X.values.dtype)
-        order = np.arange(len(X)) if X.even else np.argsort(X.lengths, kind="stable")
-        longest = max(1, int(X.lengths.max(initial=1)))
-        count = min(MOST_AT_ONCE, max(1, MOST_NUMBERS // (longest * X.values.shape[1])))
-        with limit_threads(self.n_jobs):
-            for start in range(0, len(order), count):
-                which = order[start : start + count]
-                padded, lengths = X.pad(which)
-                if not padded.shape[1]:  # no step at all: what a readout says of nothing
-                    padded, lengths = np.zeros((len(which), 1, X.values.shape[1]), outputs.dtype), X.lengths[which]
-                Y, _ = self.network_.predict(params, padded, lengths=lengths, engine=self.engine)
-                if per_step:
-                    found = Ragged.of_padded(Y, X.lengths[which] if lengths is None else lengths)
-                    outputs[_places(X, which)] = found.values
-                else:
-                    outputs[which] = Y
-        return outputs
-
-    @final
-    def _score_of(self, params: Params, examples: Examples) -> float:
-        """Return the score on examples."""
-        outputs = self._predicted(params, examples.X)
-        y, weight = examples.y, examples.weight
-        if isinstance(y, Ragged):
-            if weight is not None:
-                weight = weight.values if isinstance(weight, Ragged) else weight[y.owners()]
-            y = y.values
-        assert not isinstance(weight, Ragged)
-        return self._score(outputs, y, weight)
-
     @final
     def _scored(self, X: Any, y: Any, sample_weight: Any, lengths: Any) -> float:
         """Return the score on whatever users hand in."""
         check_is_fitted(self)
         return self._score_of(self.params_, self._read(X, y, sample_weight, lengths, False, self._dtype(False)))
-
-    @final
-    def _stepped(self, x: npt.ArrayLike, state: Mapping[str, Array] | None) -> tuple[Array, bool, dict[str, Array]]:
-        """Return the outputs of one step of one stream or several ``(S, K)``, whether it was one, and the state."""
-        if not hasattr(self, "params_"):  # scikit-learn's own check takes longer than the step
-            check_is_fitted(self)
-        if self._stream is None:
-            self._stream = Stream(self.network_, self.params_, self.engine)
-        precision, n_features = next(iter(self.params_.values())).dtype, len(self._scaling.mean)
-        values = as_float("x", x, precision)
-        if values.ndim == 0 and n_features == 1:
-            values = values[None]
-        if values.ndim not in (1, 2) or values.shape[-1] != n_features:
-            raise ShapeError(
-                f"x must be the features of one step, ({n_features},), or of one step of each of several streams,"
-                f" (n_streams, {n_features}); got {values.shape}."
-            )
-        values = self._scaling.apply(values.astype(precision, copy=False))
-        nested = None if state is None else nested_state(self.network_, state)
-        if values.ndim == 1:
-            y, after = self._stream.step(values, nested)
-            return y[None], True, named_state(self.network_, after)
-        Y, after = self.network_.predict(self.params_, values[:, None], nested, engine=self.engine)
-        return (Y[:, 0] if Y.ndim == 3 else Y), False, named_state(self.network_, after)
 
     @final
     def network_problem(
@@ -406,31 +314,12 @@ class SequenceEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             model.network_, params, batch.X, batch.y, model._loss(), batch.lengths, batch.sample_weight
         )
 
-    # Keeping
-
-    def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = super().__getstate__()
-        return state | {"_stream": None} if "_stream" in state else state
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "params_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        return tags
-
 
 def hold(estimator: SequenceEstimator, parameters: dict[str, Any]) -> None:
     """Hold the arguments of an estimator's ``__init__`` as they came; ``fit`` checks them."""
     for name, value in parameters.items():
         if name not in ("self", "__class__"):
             setattr(estimator, name, value)
-
-
-def _places(X: Ragged, which: Array) -> Array:
-    """Return where the steps of some sequences stand."""
-    return X.with_values(np.arange(len(X.values))).select(which).values
 
 
 def _validation_parts(validation_data: Any) -> tuple[Any, Any, Any, Any]:

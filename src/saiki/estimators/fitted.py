@@ -1,0 +1,128 @@
+"""A network that has been fitted, and the scales around it: from sequences to outputs, whole or step by step."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from saiki.arrays import Array, Params, as_float
+from saiki.engines.threads import limit_threads
+from saiki.errors import ShapeError
+from saiki.estimators.inputs import Sequences, read_sequences
+from saiki.estimators.states import named_state, nested_state
+from saiki.layers import Network, Stream
+from saiki.training.examples import Examples, Ragged
+
+MOST_AT_ONCE, MOST_NUMBERS = 256, 1 << 24
+"""So many sequences, and numbers in them, are predicted at once."""
+
+
+class FittedNetwork(BaseEstimator, ABC):
+    """What predicts; abstract.
+
+    Everything that it has learnt follows from the attributes ``learnt``, which are what ``saiki.save`` keeps.
+    """
+
+    learnt = (
+        "_epoch", "_scaling", "_target_scaling", "_flat_", "n_features_in_", "feature_names_in_", "n_outputs_",
+        "classes_", "_one_value_",
+    )  # fmt: skip
+    network_: Network
+    _stream: Stream | None
+
+    @abstractmethod
+    def _score(self, outputs: Array, targets: Array, weight: Array | None) -> float:
+        """Return how well outputs ``(n, K)`` fit targets that are not scaled, NaN being a missing one."""
+
+    @final
+    def _dtype(self, fresh: bool) -> npt.DTypeLike | None:
+        """Return what to compute in; None is what X is."""
+        return self.dtype if fresh else next(iter(self.params_.values())).dtype
+
+    @final
+    def _outputs(self, X: Any, lengths: Any) -> tuple[Sequences, Array]:
+        """Return what X is, and the outputs for each sequence or step ``(n, K)``."""
+        check_is_fitted(self)
+        sequences = read_sequences(self, X, lengths, False, self._dtype(False))
+        return sequences, self._predicted(self.params_, sequences.steps)
+
+    @final
+    def _predicted(self, params: Params, X: Ragged) -> Array:
+        """Return the outputs for each sequence, or for each step that exists."""
+        X = X.with_values(self._scaling.apply(X.values))
+        per_step = self.output == "each"
+        n_outputs: int = self.n_outputs_
+        outputs = np.empty((len(X.values) if per_step else len(X), n_outputs), X.values.dtype)
+        order = np.arange(len(X)) if X.even else np.argsort(X.lengths, kind="stable")
+        longest = max(1, int(X.lengths.max(initial=1)))
+        count = min(MOST_AT_ONCE, max(1, MOST_NUMBERS // (longest * X.values.shape[1])))
+        with limit_threads(self.n_jobs):
+            for start in range(0, len(order), count):
+                which = order[start : start + count]
+                padded, lengths = X.pad(which)
+                if not padded.shape[1]:  # no step at all: what a readout says of nothing
+                    padded, lengths = np.zeros((len(which), 1, X.values.shape[1]), outputs.dtype), X.lengths[which]
+                Y, _ = self.network_.predict(params, padded, lengths=lengths, engine=self.engine)
+                if per_step:
+                    found = Ragged.of_padded(Y, X.lengths[which] if lengths is None else lengths)
+                    outputs[_places(X, which)] = found.values
+                else:
+                    outputs[which] = Y
+        return outputs
+
+    @final
+    def _score_of(self, params: Params, examples: Examples) -> float:
+        """Return the score on examples."""
+        outputs = self._predicted(params, examples.X)
+        y, weight = examples.y, examples.weight
+        if isinstance(y, Ragged):
+            if weight is not None:
+                weight = weight.values if isinstance(weight, Ragged) else weight[y.owners()]
+            y = y.values
+        assert not isinstance(weight, Ragged)
+        return self._score(outputs, y, weight)
+
+    @final
+    def _stepped(self, x: npt.ArrayLike, state: Mapping[str, Array] | None) -> tuple[Array, bool, dict[str, Array]]:
+        """Return the outputs of one step of one stream or several ``(S, K)``, whether it was one, and the state."""
+        if not hasattr(self, "params_"):  # scikit-learn's own check takes longer than the step
+            check_is_fitted(self)
+        if self._stream is None:
+            self._stream = Stream(self.network_, self.params_, self.engine)
+        precision, n_features = next(iter(self.params_.values())).dtype, len(self._scaling.mean)
+        values = as_float("x", x, precision)
+        if values.ndim == 0 and n_features == 1:
+            values = values[None]
+        if values.ndim not in (1, 2) or values.shape[-1] != n_features:
+            raise ShapeError(
+                f"x must be the features of one step, ({n_features},), or of one step of each of several streams,"
+                f" (n_streams, {n_features}); got {values.shape}."
+            )
+        values = self._scaling.apply(values.astype(precision, copy=False))
+        nested = None if state is None else nested_state(self.network_, state)
+        if values.ndim == 1:
+            y, after = self._stream.step(values, nested)
+            return y[None], True, named_state(self.network_, after)
+        Y, after = self.network_.predict(self.params_, values[:, None], nested, engine=self.engine)
+        return (Y[:, 0] if Y.ndim == 3 else Y), False, named_state(self.network_, after)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        return state | {"_stream": None} if "_stream" in state else state
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "params_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def _places(X: Ragged, which: Array) -> Array:
+    """Return where the steps of some sequences stand."""
+    return X.with_values(np.arange(len(X.values))).select(which).values
