@@ -86,9 +86,30 @@ def test_parameters_of_ones_own_are_asked_for(tmp_path: Path, rng: np.random.Gen
         saiki.load(tmp_path / "model", cell=own, learning_rate="cosine", dropout=0.1)
 
 
+def test_the_scaler_and_the_class_of_the_course(tmp_path: Path, rng: np.random.Generator) -> None:
+    X, y = rng.standard_normal((12, 4, 2)), np.array(["a", "b", "c"])[np.arange(12) % 3]
+    scratch = saiki.ScratchSimpleRNNClassifier(n_nodes=3, epochs=2).fit(X, y, X_val=X, y_val=y)
+    scaler = saiki.SequenceScaler().fit(X)
+    saiki.save(scratch, tmp_path / "scratch")
+    saiki.save(scaler, tmp_path / "scaler")
+    again = saiki.load(tmp_path / "scratch")
+    np.testing.assert_array_equal(again.predict_proba(X), scratch.predict_proba(X))
+    assert again.validation_loss_curve_ == scratch.validation_loss_curve_
+    np.testing.assert_array_equal(saiki.load(tmp_path / "scaler").transform(X), scaler.transform(X))
+    for file, path, value in (
+        ("scratch", "learnt.rnn_params_.Wh", np.zeros((3, 4))),
+        ("scratch", "learnt.classes_", np.arange(2)),
+        ("scaler", "learnt.scale_", np.zeros(2)),
+        ("scaler", "learnt.n_features_in_", 3),
+    ):
+        tensors.write(tmp_path / "forged", _changed(tensors.read(tmp_path / file), path, value))
+        with pytest.raises(saiki.FileError, match="no sound estimator"):
+            saiki.load(tmp_path / "forged")
+
+
 def test_what_cannot_be_saved(tmp_path: Path) -> None:
     with pytest.raises(saiki.ArgumentError, match="estimator must be one of RNNClassifier"):
-        saiki.save("model", tmp_path / "model")  # type: ignore[arg-type]
+        saiki.save("model", tmp_path / "model")
     with pytest.raises(NotFittedError):
         saiki.save(classifier(), tmp_path / "model")
     with pytest.raises(FileNotFoundError):

@@ -192,7 +192,7 @@ class SequenceEstimator(CallbackSupportMixin, FittedNetwork):
         try:
             with limit_threads(self.n_jobs):
                 for epoch in stream:
-                    attributes = self._following(epoch)
+                    attributes = self.following(epoch)
                     stop = [callback(epoch) for callback in self.callbacks or ()]
                     if listeners is not None:
                         stop.append(listeners.epoch(attributes))
@@ -204,24 +204,9 @@ class SequenceEstimator(CallbackSupportMixin, FittedNetwork):
                         break
         finally:
             if epoch.count:
-                self.__dict__.update(self._following(epoch))
+                self.__dict__.update(self.following(epoch))
         if listeners is not None:
-            listeners.end(self._following(epoch))
-
-    @final
-    def _following(self, epoch: Epoch) -> dict[str, Any]:
-        """Return the attributes that follow from an epoch."""
-        best = epoch.params if epoch.best is None else epoch.best
-        return {
-            "_epoch": epoch,
-            "_stream": None,
-            "params_": best,
-            "n_iter_": epoch.count,
-            "loss_": epoch.losses[-1],
-            "loss_curve_": list(epoch.losses),
-            "validation_scores_": list(epoch.scores) or None,
-            "best_validation_score_": max(epoch.scores, default=None),
-        }
+            listeners.end(self.following(epoch))
 
     @final
     def _read(

@@ -15,6 +15,7 @@ from saiki.errors import ShapeError
 from saiki.estimators.inputs import Sequences, read_sequences
 from saiki.estimators.states import named_state, nested_state
 from saiki.layers import Network, Stream
+from saiki.training.epochs import Epoch
 from saiki.training.examples import Examples, Ragged
 
 MOST_AT_ONCE, MOST_NUMBERS = 256, 1 << 24
@@ -37,6 +38,21 @@ class FittedNetwork(BaseEstimator, ABC):
     @abstractmethod
     def _score(self, outputs: Array, targets: Array, weight: Array | None) -> float:
         """Return how well outputs ``(n, K)`` fit targets that are not scaled, NaN being a missing one."""
+
+    @final
+    def following(self, epoch: Epoch) -> dict[str, Any]:
+        """Return the attributes that follow from what has been learnt up to an epoch."""
+        best = epoch.params if epoch.best is None else epoch.best
+        return {
+            "_epoch": epoch,
+            "_stream": None,
+            "params_": best,
+            "n_iter_": epoch.count,
+            "loss_": epoch.losses[-1],
+            "loss_curve_": list(epoch.losses),
+            "validation_scores_": list(epoch.scores) or None,
+            "best_validation_score_": max(epoch.scores, default=None),
+        }
 
     @final
     def _dtype(self, fresh: bool) -> npt.DTypeLike | None:

@@ -1,27 +1,33 @@
 """Keeping estimators: one safetensors file, with the parameters as JSON and what was learnt as tensors."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
 from saiki import tensors
 from saiki.arrays import check_finite, check_params
 from saiki.errors import ArgumentError, DtypeError, FileError, SaikiError, choose
-from saiki.estimators.base import SequenceEstimator
 from saiki.estimators.classifier import RNNClassifier
+from saiki.estimators.fitted import FittedNetwork
 from saiki.estimators.options import check_parameters, network_of
 from saiki.estimators.regressor import RNNRegressor
-from saiki.estimators.scaling import Scaling
+from saiki.estimators.scaling import Scaling, SequenceScaler
+from saiki.estimators.scratch import ScratchSimpleRNNClassifier
 from saiki.training.epochs import Epoch
 
-KINDS: dict[str, type[SequenceEstimator]] = {"RNNClassifier": RNNClassifier, "RNNRegressor": RNNRegressor}
+SCALINGS = "_scaling", "_target_scaling"
+
+KINDS: dict[str, Any] = {
+    cls.__name__: cls for cls in (RNNClassifier, RNNRegressor, ScratchSimpleRNNClassifier, SequenceScaler)
+}
 """What a file may hold; its word for it is looked up here and nowhere else."""
 
 
-def save(estimator: SequenceEstimator, path: str | os.PathLike[str]) -> None:
+def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Write a fitted estimator to a safetensors file: the old file, if there is one, stays until the new one is whole.
 
     Its parameters, its weights, the scales, the training history and the optimizer's state are all kept, so that
@@ -34,18 +40,19 @@ def save(estimator: SequenceEstimator, path: str | os.PathLike[str]) -> None:
         NotFittedError: it has not been fitted.
         OSError: the folder is missing or read-only, or the disk is full.
     """
-    if type(estimator).__name__ not in KINDS or type(estimator) is not KINDS[type(estimator).__name__]:
-        raise ArgumentError(f"estimator must be one of {', '.join(KINDS)}; got {type(estimator).__name__}.")
-    if not hasattr(estimator, "params_"):
-        raise NotFittedError(f"This {type(estimator).__name__} instance is not fitted yet. Call fit before saving.")
+    kind = type(estimator).__name__
+    if KINDS.get(kind) is not type(estimator):
+        raise ArgumentError(f"estimator must be one of {', '.join(KINDS)}; got {kind}.")
+    check_is_fitted(estimator)
     parameters = {name: _plain(value) for name, value in estimator.get_params(deep=False).items()}
     learnt = {name: vars(estimator)[name] for name in estimator.learnt if name in vars(estimator)}
-    learnt["_epoch"] = {name: getattr(estimator._epoch, name) for name in Epoch.__dataclass_fields__}
-    for name in ("_scaling", "_target_scaling"):
-        learnt[name] = None if learnt[name] is None else learnt[name]._asdict()
+    if isinstance(estimator, FittedNetwork):
+        learnt["_epoch"] = {name: getattr(estimator._epoch, name) for name in Epoch.__dataclass_fields__}
+        for name in SCALINGS:
+            learnt[name] = None if learnt[name] is None else learnt[name]._asdict()
     own = [name for name, value in parameters.items() if not tensors.is_plain(value)]
     tree = {
-        "kind": type(estimator).__name__,
+        "kind": kind,
         "parameters": {name: value for name, value in parameters.items() if name not in own},
         "own": {name: repr(parameters[name]) for name in own},
         "learnt": learnt,
@@ -95,21 +102,29 @@ def load(path: str | os.PathLike[str], **own: Any) -> Any:
         )
     try:
         estimator = cls(**parameters, **own)
-        check_parameters(estimator)
-        learnt = dict(tree["learnt"])
-        for name in ("_scaling", "_target_scaling"):
-            learnt[name] = None if learnt[name] is None else _scaling(name, Scaling(**learnt[name]))
-        epoch = Epoch(**learnt["_epoch"])
-        estimator.__dict__.update(learnt | {"_epoch": epoch})
-        estimator.__dict__.update(estimator._following(epoch))
-        n_features, n_outputs = len(estimator._scaling.mean), estimator.n_outputs_
-        estimator.network_ = network_of(estimator, n_features, n_outputs)
-        for params in (epoch.params, estimator.params_):
-            check_params(params, estimator.network_._shapes)
-        _check_sizes(estimator)
+        if isinstance(estimator, FittedNetwork):
+            _restore(estimator, dict(tree["learnt"]))
+        else:
+            estimator.__dict__.update(tree["learnt"])
+        sound = SOUND[type(estimator)](estimator)
     except (SaikiError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise FileError(f"{path} holds no sound estimator: {error}") from None
+    if not sound:
+        raise FileError(f"{path} holds no sound estimator: its parts do not fit each other.")
     return estimator
+
+
+def _restore(estimator: FittedNetwork, learnt: dict[str, Any]) -> None:
+    """Give an estimator back what it had learnt."""
+    check_parameters(estimator)
+    for name in SCALINGS:
+        learnt[name] = None if learnt[name] is None else _scaling(name, Scaling(**learnt[name]))
+    epoch = learnt["_epoch"] = Epoch(**learnt["_epoch"])
+    estimator.__dict__.update(learnt)
+    estimator.__dict__.update(estimator.following(epoch))
+    estimator.network_ = network_of(estimator, len(estimator._scaling.mean), estimator.n_outputs_)
+    for params in (epoch.params, estimator.params_):
+        check_params(params, estimator.network_._shapes)
 
 
 def _plain(value: Any) -> Any:
@@ -129,18 +144,40 @@ def _scaling(name: str, scaling: Scaling) -> Scaling:
     return scaling
 
 
-def _check_sizes(estimator: Any) -> None:
-    """Raise an ``ArgumentError`` unless what was learnt fits together."""
+def _sound_network(estimator: Any) -> bool:
+    """Whether what a classifier or regressor has learnt fits together."""
     F, K = estimator.network_.sizes
-    history = (*estimator._epoch.losses, *estimator._epoch.scores)
     target = estimator._target_scaling
+    history = (*estimator._epoch.losses, *estimator._epoch.scores)
     sound = len(estimator._scaling.mean) == F and (target is None or len(target.mean) == K)
-    sound &= all(isinstance(number, float) for number in history)
-    sound &= isinstance(estimator._flat_, bool) and isinstance(estimator.n_features_in_, int)
-    sound &= estimator._flat_ or estimator.n_features_in_ == F
+    sound = sound and all(isinstance(number, float) for number in history) and _sound_inputs(estimator, F)
     if isinstance(estimator, RNNClassifier):
-        sound &= estimator.classes_.shape == (K,)
-    else:
-        sound &= isinstance(estimator._one_value_, bool)
-    if not sound:
-        raise ArgumentError("its parts do not fit each other.")
+        return sound and bool(estimator.classes_.shape == (K,))
+    return sound and isinstance(estimator._one_value_, bool)
+
+
+def _sound_scratch(estimator: Any) -> bool:
+    """Whether what the course's class has learnt fits together."""
+    network, params, *_ = estimator.network_problem()
+    check_params(params, network._shapes)
+    return bool(estimator.classes_.shape == network.sizes[1:]) and _sound_inputs(estimator, network.sizes[0])
+
+
+def _sound_scaler(estimator: Any) -> bool:
+    """Whether what a scaler has learnt fits together."""
+    _scaling("the scale", Scaling(estimator.mean_, estimator.scale_))
+    return _sound_inputs(estimator, len(estimator.mean_))
+
+
+def _sound_inputs(estimator: Any, n_features: int) -> bool:
+    """Whether an estimator knows what it takes."""
+    known = isinstance(estimator._flat_, bool) and isinstance(estimator.n_features_in_, int)
+    return known and (estimator._flat_ or estimator.n_features_in_ == n_features)
+
+
+SOUND: dict[type, Callable[[Any], bool]] = {
+    RNNClassifier: _sound_network,
+    RNNRegressor: _sound_network,
+    ScratchSimpleRNNClassifier: _sound_scratch,
+    SequenceScaler: _sound_scaler,
+}

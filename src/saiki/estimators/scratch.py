@@ -62,6 +62,11 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
     (32, 32)
     """
 
+    learnt = (
+        "rnn_params_", "output_params_", "classes_", "loss_curve_", "validation_loss_curve_", "n_iter_",
+        "n_features_in_", "feature_names_in_", "_flat_",
+    )  # fmt: skip
+
     def __init__(
         self,
         n_nodes: int = 32,
