@@ -101,10 +101,10 @@ def test_noise_is_an_error_and_takes_no_memory(tmp_path: Path, rng: np.random.Ge
 def test_foreign_files_are_said_to_be_so(tmp_path: Path) -> None:
     path = tmp_path / "foreign"
     path.write_bytes(save({"W": np.ones(3)}))
-    with pytest.raises(saiki.FileError, match=r"must be a file that saiki wrote.*'not named'"):
+    with pytest.raises(saiki.FileError, match="but none that saiki wrote"):
         tensors.read(path)
     path.write_bytes(save({"W": np.ones(3)}, metadata={"saiki": '{"format": 9}'}))
-    with pytest.raises(saiki.FileError, match=r"its format is 9\. A newer saiki"):
+    with pytest.raises(saiki.FileError, match=r"of format 9; this saiki reads 1\. Update"):
         tensors.read(path)
     path.write_bytes(save({"W": np.ones(3)}, metadata={"saiki": '{"format": 1}'}))
     with pytest.raises(saiki.FileError, match="damaged"):

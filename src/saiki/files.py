@@ -1,5 +1,6 @@
 """Writing files so that nothing is lost: either the new content is there, whole, or the old one still is."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         with path.open("wb") as file:
             yield file
         return
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path.parent))
     path = path.resolve()  # a link keeps pointing where it points
     mode = path.stat().st_mode if path.exists() else 0o666 & ~_umask()
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".saiki-")

@@ -83,11 +83,10 @@ def read(path: Path) -> Any:
     try:
         with safe_open(path, framework="numpy") as file:
             said = json.loads((file.metadata() or {}).get(KEY, "{}"))
-            if said.get("format") != FORMAT:
-                raise FileError(
-                    f"{path} must be a file that saiki wrote, of format {FORMAT}; its format is"
-                    f" {said.get('format', 'not named')!r}. A newer saiki may be able to read it."
-                )
+            if "format" not in said:
+                raise FileError(f"{path} is a safetensors file, but none that saiki wrote.")
+            if said["format"] != FORMAT:
+                raise FileError(f"{path} is of format {said['format']!r}; this saiki reads {FORMAT}. Update saiki.")
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if said.get("sha256") != _digest(said["content"], arrays):
             raise FileError(f"{path} is damaged: its digest does not fit its content. Take a copy from before.")
@@ -96,7 +95,7 @@ def read(path: Path) -> Any:
         if isinstance(error, FileError):
             raise
         raise FileError(
-            f"{path} is damaged, cut short, or no file that saiki wrote: {error}. Take a copy from before."
+            f"{path} is damaged, cut short, or no file that saiki wrote: {error}. Give another, or a copy from before."
         ) from None
 
 

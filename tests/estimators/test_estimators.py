@@ -247,7 +247,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"cell": 3}, "cell must be the name of a cell"),
     ({"cell": ["gru", "lstm"]}, "cell must be one, or one for each of the 1 layers"),
     ({"hidden_layer_sizes": ()}, "hidden_layer_sizes must be a whole number"),
-    ({"hidden_layer_sizes": (4, 0)}, "hidden_layer_sizes must be a whole number of at least 1; got 0"),
+    ({"hidden_layer_sizes": "64"}, "hidden_layer_sizes must be a whole number"),
+    ({"hidden_layer_sizes": (4, 0)}, "hidden_layer_sizes must be a whole number of at least 1, or several"),
     ({"activation": "gelu"}, "activation must be one of"),
     ({"activation": "relu", "cell": "lstm"}, "leave none to choose"),
     ({"bidirectional": "yes"}, "bidirectional must be True or False; got 'yes'"),
@@ -261,9 +262,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"solver": "momentum", "solver_options": {"decay": 1}}, "the solver 'momentum' has none"),
     ({"solver": saiki.optimizers.adam(), "solver_options": {"beta1": 1}}, "give them to your optimizer itself"),
     ({"learning_rate": "adaptive"}, "learning_rate must be one of"),
+    ({"learning_rate": 0.01}, "The rate itself is learning_rate_init=0.01"),
     ({"learning_rate_init": 0}, "learning_rate_init must be a positive"),
     ({"learning_rate_init": None}, "learning_rate_init must be a positive"),
-    ({"alpha": -1}, "alpha must be a positive"),
+    ({"alpha": -1}, "alpha must be 0 or a positive"),
     ({"clip_norm": 0}, "clip_norm must be a positive"),
     ({"tbptt": 0}, "tbptt must be a whole number"),
     ({"batch_size": 0}, "batch_size must be a whole number"),
@@ -312,11 +314,12 @@ X4 = np.ones((4, 3, 2))
 BAD: list[tuple[Any, Any, dict[str, Any], str]] = [
     (np.ones(4), np.ones(4), {}, "Expected 2D array|X must be"),
     (np.ones((4, 3, 2, 2)), np.ones(4), {}, r"X must be \(n_sequences, n_steps, n_features\), a list of"),
-    (NAN, np.ones(4), {}, "X contains NaN"),
+    (NAN, np.ones(4), {}, r"X must be finite; got nan.*give lengths= where NaN is padding"),
     ([np.ones((2, 2)), np.ones((2, 3))], [0, 1], {}, r"X\[1\] must be \(n_steps, n_features\)"),
     ([np.ones((2, 2)), np.full((2, 2), np.inf)], [0, 1], {}, r"X\[1\] must be finite"),
     ([["a", "b"], ["c"]], [0, 1], {}, r"X\[0\] must hold numbers"),
     ([np.ones((2, 1)), 1j * np.ones((2, 1))], [0, 1], {}, "Complex data not supported"),
+    (X4.astype(str), np.ones(4), {}, "X must hold numbers; got dtype"),
     (X4, None, {}, "requires y to be passed"),
     (X4, "yes!", {}, "one entry for each"),
     (X4, np.ones(5), {}, "one entry for each of the 4 sequences; got 5"),
@@ -490,7 +493,7 @@ def test_streams_that_cannot_be(rng: np.random.Generator) -> None:
         model.step([1.0, np.nan])
     with pytest.raises(saiki.ArgumentError, match="state must be None or the dict that step returned, with"):
         model.step(X[0, 0], {"h": np.zeros((1, 6))})
-    with pytest.raises(saiki.ShapeError, match="state h must be"):
+    with pytest.raises(saiki.ShapeError, match="a row for each of the 3 streams"):
         model.step(X[:3, 0], model.step(X[0, 0])[1])
     for changes in ({"bidirectional": True}, {"conv": (3, 3)}, {"output": "mean"}):
         with pytest.raises(saiki.ArgumentError, match="runs step by step"):

@@ -71,7 +71,7 @@ def test_float32_stays() -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"id": "pation"}, saiki.ArgumentError, "column must be one of .*Did you mean 'patient'"),
+        ({"id": "pation"}, saiki.ArgumentError, "id must be one of .*Did you mean 'patient'"),
         ({"features": ["heart", "label"]}, saiki.DtypeError, "column 'label' must hold numbers"),
         ({"features": []}, saiki.ArgumentError, "no features are left"),
         ({"features": ["heart", "t"]}, saiki.ArgumentError, "column 't' is named twice"),

@@ -62,7 +62,8 @@ def test_labels_of_every_kind(labels: Any, tmp_path: Path, rng: np.random.Genera
 def test_names_of_columns_are_kept(tmp_path: Path, rng: np.random.Generator) -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(rng.standard_normal((10, 3)), columns=["a", "b", "c"])
-    model = classifier().fit(frame, np.arange(10) % 2)
+    with pytest.warns(saiki.AxesWarning, match="each of its 10 rows is read as a sequence of 3 steps"):
+        model = classifier().fit(frame, np.arange(10) % 2)
     saiki.save(model, tmp_path / "model")
     other = saiki.load(tmp_path / "model")
     assert other.feature_names_in_.tolist() == ["a", "b", "c"]

@@ -1,5 +1,7 @@
 """The classifier: a label for each sequence, or for each step."""
 
+from __future__ import annotations  # help() shows what is written here
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, final
 
@@ -64,7 +66,7 @@ class RNNClassifier(ClassifierMixin, SequenceEstimator):
         max_iter: int = 100,
         shuffle: bool = True,
         tol: float = 1e-4,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: int = 20,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
@@ -88,7 +90,7 @@ class RNNClassifier(ClassifierMixin, SequenceEstimator):
         lengths: npt.ArrayLike | None = None,
         validation_data: Any = None,
         checkpoint: Checkpointed = None,
-    ) -> "RNNClassifier":
+    ) -> RNNClassifier:
         """Learn from sequences and their targets."""
         self._fit(X, y, sample_weight, lengths, validation_data, checkpoint)
         return self
@@ -100,7 +102,7 @@ class RNNClassifier(ClassifierMixin, SequenceEstimator):
         classes: Any = None,
         sample_weight: Any = None,
         lengths: npt.ArrayLike | None = None,
-    ) -> "RNNClassifier":
+    ) -> RNNClassifier:
         """Learn from some sequences once, going on from what has been learnt before.
 
         The first call decides the scale of the features, and the classes; the learning rate stays as it is.

@@ -119,7 +119,7 @@ class FittedNetwork(BaseEstimator, ABC):
                 f" (n_streams, {n_features}); got {values.shape}."
             )
         values = self._scaling.apply(values.astype(precision, copy=False))
-        nested = None if state is None else nested_state(self.network_, state)
+        nested = None if state is None else nested_state(self.network_, state, len(np.atleast_2d(values)))
         if values.ndim == 1:
             y, after = self._stream.step(values, nested)
             return y[None], True, named_state(self.network_, after)

@@ -1,5 +1,7 @@
 """Data frames in long format, one row for each step: pandas, Polars and Arrow, through narwhals."""
 
+from __future__ import annotations  # help() shows what is written here
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, final
@@ -82,7 +84,8 @@ def sequences(
     if features is None:
         features = [name for name in table.columns if name not in named]
     features = [features] if isinstance(features, str) else list(features)
-    _check_columns(table, ids, named, features)
+    arguments = [word for word, name in (("time", time), ("target", target)) if name is not None]
+    _check_columns(table, ids, named, features, arguments)
     codes, own = _numbered(list(zip(*(_present(table, name) for name in ids), strict=True)))
     ranks = np.zeros(len(codes), int)
     if time is not None:
@@ -103,10 +106,18 @@ def sequences(
     return FrameSequences(np.split(values, starts[1:]), y, list(map(_plain, own)), features)
 
 
-def _check_columns(table: nw.DataFrame[Any], ids: list[str], named: list[str], features: list[str]) -> None:
+def _check_columns(
+    table: nw.DataFrame[Any], ids: list[str], named: list[str], features: list[str], arguments: list[str]
+) -> None:
     """Raise unless there are rows, and all columns that are asked for, once each."""
-    for name in [*named, *features]:
-        choose("column", name, dict.fromkeys(table.columns))
+    arguments = [*(["id"] * len(ids)), *arguments, *(["features"] * len(features))]
+    for argument, name in zip(arguments, [*named, *features], strict=True):
+        try:
+            choose(argument, name, dict.fromkeys(table.columns))
+        except ArgumentError as error:
+            raise ArgumentError(
+                f"{error} These are the columns of the frame; an index is none (reset_index())."
+            ) from None
     doubled = sorted({name for name in [*named, *features] if [*named, *features].count(name) > 1})
     if doubled or not ids or not features:
         what = f"column {doubled[0]!r} is named twice" if doubled else "no id" if not ids else "no features are left"
@@ -135,7 +146,8 @@ def _numbers(series: nw.Series[Any]) -> Array:
     """Return a column of numbers as floats, NaN for nothing."""
     if not (series.dtype.is_numeric() or series.dtype == nw.Boolean):
         raise DtypeError(
-            f"features: column {series.name!r} must hold numbers; it holds {series.dtype}. Encode it as numbers first."
+            f"features: column {series.name!r} must hold numbers; it holds {series.dtype}. Encode it as numbers"
+            " first; or is it the target=?"
         )
     return (series if series.dtype == nw.Float32 else series.cast(nw.Float64)).to_numpy()
 

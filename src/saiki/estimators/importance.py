@@ -1,5 +1,7 @@
 """Which features matter: how much worse the score gets when a feature comes from other sequences."""
 
+from __future__ import annotations  # help() shows what is written here
+
 from typing import Any
 
 import numpy as np

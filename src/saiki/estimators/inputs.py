@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_array, validate_data
 
 from saiki.arrays import Array, as_float, as_lengths, check_finite
-from saiki.errors import ArgumentError, AxesWarning, ShapeError
+from saiki.errors import ArgumentError, AxesWarning, DtypeError, ShapeError
 from saiki.training.examples import Ragged
 
 FORMS = "(n_sequences, n_steps, n_features), a list of (n_steps, n_features), or (n_sequences, n_steps) for one feature"
@@ -79,8 +79,9 @@ def read_sequences(
         estimator._flat_ = sequences.flat
     elif sequences.flat and not estimator._flat_ and estimator.n_features_in_ != 1:
         raise ShapeError(
-            f"X must be (n_sequences, n_steps, {estimator.n_features_in_}), as in fit; got two axes, which is one"
-            " feature."
+            f"X must be (n_sequences, n_steps, {estimator.n_features_in_}), as in fit; got two axes,"
+            f" {(len(sequences.steps), sequences.n_steps)}, which is one feature. For one sequence use X[None]; for a"
+            " data frame with a row for each step saiki.sequences(frame, ...)."
         )
     values = sequences.steps.values
     wanted = values.dtype if dtype is None else np.dtype(dtype)
@@ -114,15 +115,30 @@ def _read_list(X: Sequence[Any]) -> Ragged:
 
 
 def _read_array(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bool) -> Sequences:
-    # Padding may hold anything, NaN too; what exists is looked at afterwards.
-    finite = True if lengths is None else "allow-nan"
     X = X if hasattr(X, "ndim") else np.asarray(X)
     flat = X.ndim == 2
+    if getattr(getattr(X, "dtype", None), "kind", "f") in "USMmV":
+        raise DtypeError(f"X must hold numbers; got dtype {X.dtype}. Encode it as numbers first.")
+    if reset and flat and hasattr(X, "columns"):
+        warnings.warn(
+            f"X is a data frame: each of its {len(X)} rows is read as a sequence of {X.shape[1]} steps of one feature."
+            " If a row is a step, give saiki.sequences(frame, id=..., time=..., features=...); if not, X.to_numpy()"
+            " says nothing.",
+            AxesWarning,
+            stacklevel=6,
+        )
+    options: dict[str, Any] = {"dtype": DTYPES, "ensure_all_finite": False, "order": "C"}
     if flat and (reset or estimator._flat_):
         # Its messages are those that scikit-learn's users know; it also sets or checks n_features_in_.
-        array = validate_data(estimator, X, reset=reset, dtype=DTYPES, ensure_all_finite=finite, order="C")
+        try:
+            array = validate_data(estimator, X, reset=reset, **options)
+        except ValueError as error:
+            if "features, but" in str(error):
+                hint = f"{error} Two axes are steps of one feature; with X[..., None] there may be any number of them."
+                raise ShapeError(hint) from None
+            raise
     else:
-        array = check_array(X, allow_nd=True, dtype=DTYPES, ensure_all_finite=finite, order="C", input_name="X")
+        array = check_array(X, allow_nd=True, input_name="X", **options)
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or 0 in array.shape[1:]:
@@ -130,7 +146,8 @@ def _read_array(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bo
     if lengths is not None:
         lengths = as_lengths(lengths, *array.shape[:2])
     steps = Ragged.of_padded(array, lengths)
-    check_finite("X", steps.values)
+    if not np.isfinite(steps.values).all():
+        check_finite("X", array if lengths is None else steps.values, ", or give lengths= where NaN is padding")
     return Sequences(steps, array.shape[1], flat)
 
 
@@ -153,9 +170,9 @@ def warn_of_axes(sequences: Sequences) -> None:
         warnings.warn(
             f"X looks as if its axes were swapped: as (n_sequences, n_steps, n_features), its shape"
             f" {(len(sequences.steps), T, F)} says {T} steps of {F} features. If steps are last, give"
-            " X.transpose(0, 2, 1).",
+            " X.transpose(0, 2, 1); if not, warnings.simplefilter('ignore', saiki.AxesWarning).",
             AxesWarning,
-            stacklevel=4,
+            stacklevel=6,
         )
 
 

@@ -1,5 +1,7 @@
 """Keeping estimators: one safetensors file, with the parameters as JSON and what was learnt as tensors."""
 
+from __future__ import annotations  # help() shows what is written here
+
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +44,10 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     """
     kind = type(estimator).__name__
     if KINDS.get(kind) is not type(estimator):
-        raise ArgumentError(f"estimator must be one of {', '.join(KINDS)}; got {kind}.")
+        raise ArgumentError(
+            f"estimator must be one of {', '.join(KINDS)}; got {kind}. Call saiki.save(estimator, path); of a search"
+            " save the best_estimator_, of a pipeline each step."
+        )
     check_is_fitted(estimator)
     parameters = {name: _plain(value) for name, value in estimator.get_params(deep=False).items()}
     learnt = {name: vars(estimator)[name] for name in estimator.learnt if name in vars(estimator)}

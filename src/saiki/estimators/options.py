@@ -38,13 +38,17 @@ AUTO_BATCH = 32
 def _sizes(name: str, value: Any) -> None:
     sizes = list(value) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else [value]
     for size in sizes or [None]:
-        as_count(name, size)
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+            raise ArgumentError(f"{name} must be a whole number of at least 1, or several as (64, 32); got {value!r}.")
 
 
 def _cells(name: str, value: Any) -> None:
     for cell in value if isinstance(value, list | tuple) else [value]:
         if not isinstance(cell, str | Cell):
-            raise ArgumentError(f"{name} must be the name of a cell, a Cell, or a list of them; got {cell!r}.")
+            raise ArgumentError(
+                f"{name} must be the name of a cell, such as 'gru' or 'lstm', a saiki.Cell, or a list of them; got"
+                f" {cell!r}."
+            )
         as_cell(cell)
 
 
@@ -54,8 +58,9 @@ def _flag(name: str, value: Any) -> None:
 
 
 def _not_negative(name: str, value: Any) -> None:
-    if value != 0:
-        as_positive(name, value)
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or not 0 <= value < np.inf:
+        raise ArgumentError(f"{name} must be 0 or a positive, finite number; got {value!r}.")
 
 
 def _conv(name: str, value: Any) -> None:
@@ -92,6 +97,11 @@ def _solver_options(name: str, value: Any) -> None:
 
 
 def _learning_rate(name: str, value: Any) -> None:
+    if isinstance(value, int | float):
+        raise ArgumentError(
+            f"{name} says how the rate changes: {', '.join(map(repr, LEARNING_RATES))}, or a function; got {value!r}."
+            f" The rate itself is learning_rate_init={value!r}."
+        )
     if not callable(value):
         choose(name, value, LEARNING_RATES)
 

@@ -1,5 +1,7 @@
 """The regressor: a value, or several, for each sequence or for each step."""
 
+from __future__ import annotations  # help() shows what is written here
+
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, final
 
@@ -63,7 +65,7 @@ class RNNRegressor(RegressorMixin, SequenceEstimator):
         max_iter: int = 100,
         shuffle: bool = True,
         tol: float = 1e-4,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: int = 20,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         scale_inputs: bool = True,
@@ -87,14 +89,14 @@ class RNNRegressor(RegressorMixin, SequenceEstimator):
         lengths: npt.ArrayLike | None = None,
         validation_data: Any = None,
         checkpoint: Checkpointed = None,
-    ) -> "RNNRegressor":
+    ) -> RNNRegressor:
         """Learn from sequences and their targets."""
         self._fit(X, y, sample_weight, lengths, validation_data, checkpoint)
         return self
 
     def partial_fit(
         self, X: Any, y: Any, sample_weight: Any = None, lengths: npt.ArrayLike | None = None
-    ) -> "RNNRegressor":
+    ) -> RNNRegressor:
         """Learn from some sequences once, going on from what has been learnt before.
 
         The first call decides the scales of features and targets; the learning rate stays as it is.

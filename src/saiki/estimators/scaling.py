@@ -1,5 +1,7 @@
 """Bringing features and targets to one scale: mean 0 and standard deviation 1 over all steps that exist."""
 
+from __future__ import annotations  # help() shows what is written here
+
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -22,7 +24,7 @@ class Scaling(NamedTuple):
     scale: Array
 
     @classmethod
-    def of(cls, values: Array, weight: Array | None = None) -> "Scaling":
+    def of(cls, values: Array, weight: Array | None = None) -> Scaling:
         """Return the scaling of columns ``(n, K)``; NaN is left out, and each row counts by its weight.
 
         >>> Scaling.of(np.array([[1.0], [3.0], [np.nan]]))
@@ -39,7 +41,7 @@ class Scaling(NamedTuple):
         return cls(mean, np.where(scale <= CONSTANT * np.abs(mean), 1.0, np.where(scale == 0, 1.0, scale)))
 
     @classmethod
-    def none(cls, n: int) -> "Scaling":
+    def none(cls, n: int) -> Scaling:
         """Return the scaling that changes nothing."""
         return cls(np.zeros(n), np.ones(n))
 
@@ -82,7 +84,7 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
 
     learnt = "mean_", "scale_", "n_features_in_", "feature_names_in_", "_flat_"
 
-    def fit(self, X: Any, y: Any = None, lengths: npt.ArrayLike | None = None) -> "SequenceScaler":  # noqa: ARG002
+    def fit(self, X: Any, y: Any = None, lengths: npt.ArrayLike | None = None) -> SequenceScaler:  # noqa: ARG002
         """Find the mean and the standard deviation of each feature.
 
         Args:

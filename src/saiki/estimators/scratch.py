@@ -1,5 +1,7 @@
 """The classifier of the course, short enough to be read beside the note: each line is one of its equations, by name."""
 
+from __future__ import annotations  # help() shows what is written here
+
 from collections.abc import Callable
 from typing import Any, Literal, final
 
@@ -93,7 +95,7 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
 
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
-    ) -> "ScratchSimpleRNNClassifier":
+    ) -> ScratchSimpleRNNClassifier:
         """Learn from sequences ``(n_sequences, n_steps, n_features)`` and their labels.
 
         Args:
@@ -115,6 +117,8 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
         x, labels, weight = self._examples(X, y, sample_weight, reset=True)
         self.classes_, classes = np.unique(labels, return_inverse=True)
         learnt, watched = _examples(x, classes.reshape(labels.shape), weight), None
+        if (X_val is None) != (y_val is None):
+            raise ArgumentError("X_val and y_val go together; give both or neither.")
         if X_val is not None:
             x_val, labels_val, _ = self._examples(X_val, y_val, None, reset=False)
             watched = _examples(x_val, np.searchsorted(self.classes_, labels_val), None)

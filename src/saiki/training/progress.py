@@ -23,7 +23,7 @@ T = TypeVar("T")
 def progress(events: Iterable[T], total: int, description: str) -> Iterator[T]:
     """Pass events on, and show on the terminal how many of ``total`` have come, how fast, and how well it goes.
 
-    The bar goes to standard error, and only to a terminal; what is printed meanwhile appears above it.
+    The bar goes to standard error, and only to a terminal or a notebook; what is printed meanwhile appears above it.
 
     Args:
         events: what to pass on: training steps, epochs, or anything else.
@@ -46,7 +46,7 @@ def progress(events: Iterable[T], total: int, description: str) -> Iterator[T]:
     with Progress(
         *columns,
         console=console,
-        disable=not console.is_terminal,
+        disable=not (console.is_terminal or console.is_jupyter),
         transient=True,
         redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
     ) as bar:
