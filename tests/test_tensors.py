@@ -20,6 +20,7 @@ TREE: dict[str, Any] = {
     "big": 2**127 + 1,
     "none": None,
     "flag": True,
+    "weights": {0: 1.0, True: 2.0, "a": 3.0},
     "labels": np.array(["a", "bc"]),
     "names": np.array(["x", "y"], object),
     "numbers": [np.float32(0.5), np.int8(3)],
@@ -46,7 +47,7 @@ def test_other_readers_find_the_tensors(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_file(tmp_path / "tree")["params/0/Wx"], TREE["params"]["0/Wx"])
 
 
-@pytest.mark.parametrize("value", [print, {1: 2}, np.array([1, "a"], object), float("nan"), {"a": [np.inf]}, 1j])
+@pytest.mark.parametrize("value", [print, {print: 2}, np.array([1, "a"], object), float("nan"), {"a": [np.inf]}, 1j])
 def test_what_is_no_such_tree(value: Any, tmp_path: Path) -> None:
     assert not tensors.is_plain(value)
     with pytest.raises(saiki.ArgumentError):

@@ -29,8 +29,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         with path.open("wb") as file:
             yield file
         return
-    if not path.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path.parent))
+    _check_folder(path)
     path = path.resolve()  # a link keeps pointing where it points
     mode = path.stat().st_mode if path.exists() else 0o666 & ~_umask()
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".saiki-")
@@ -61,10 +60,14 @@ def replace_and_keep(path: Path, data: bytes) -> None:
         OSError: the folder is missing or read-only, or the disk is full.
     """
     new = path.with_name(f"{path.name}.new")
-    with new.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with new.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        new.unlink(missing_ok=True)  # where the disk is full, this is what fills it
+        raise
     if path.exists():
         os.replace(path, previous_of(path))
     os.replace(new, path)
@@ -77,7 +80,17 @@ def check_writable(path: Path) -> None:
     if path.exists() and not os.access(path, os.W_OK):
         raise PermissionError(f"{path} may not be written")
     if not _is_device(path):
+        _check_folder(path)
         tempfile.TemporaryFile(dir=path.resolve().parent).close()
+
+
+def _check_folder(path: Path) -> None:
+    """Raise an ``OSError`` that names the folder, not a temporary file in it."""
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(folder))
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(errno.EACCES, "this folder may not be written", str(folder))
 
 
 def _is_device(path: Path) -> bool:

@@ -38,7 +38,7 @@ def write(path: Path, tree: Any) -> None:
 
 
 def encoded(tree: Any) -> bytes:
-    """Return the content of a file: a tree of dicts with text keys, lists, tuples, arrays, numbers, texts and None.
+    """Return the content of a file: a tree of dicts, lists, tuples, arrays, numbers, texts and None.
 
     Raises:
         ArgumentError: something in the tree is none of these, or a number outside arrays is not finite.
@@ -126,7 +126,9 @@ def _described(tree: Any, path: str, arrays: dict[str, Array]) -> Any:
         return {"tensor": path}
     if isinstance(tree, np.ndarray) and all(type(value) in (str, np.str_) for value in tree.flat) and tree.ndim == 1:
         return {"texts": tree.tolist(), "dtype": "O" if tree.dtype.kind == "O" else "U"}
-    if isinstance(tree, dict) and all(isinstance(key, str) for key in tree):
+    if isinstance(tree, dict) and not all(isinstance(key, str) for key in tree):
+        return {"pairs": [_described(pair, f"{path}/{i}".lstrip("/"), arrays) for i, pair in enumerate(tree.items())]}
+    if isinstance(tree, dict):
         return {"dict": {key: _described(value, f"{path}/{key}".lstrip("/"), arrays) for key, value in tree.items()}}
     if isinstance(tree, list | tuple):
         parts = [_described(value, f"{path}/{i}".lstrip("/"), arrays) for i, value in enumerate(tree)]
@@ -144,7 +146,12 @@ def _restored(described: Any, arrays: Mapping[str, Array]) -> Any:
     if "tensor" in described:
         return arrays[described["tensor"]]
     if "texts" in described:
-        return np.array(described["texts"], described["dtype"])
+        texts = described["texts"]
+        if described["dtype"] not in ("O", "U") or not all(isinstance(text, str) for text in texts):
+            raise ValueError("its texts are none")
+        return np.array(texts, described["dtype"])
+    if "pairs" in described:
+        return dict(_restored(pair, arrays) for pair in described["pairs"])
     if "tuple" in described:
         return tuple(_restored(part, arrays) for part in described["tuple"])
     return {key: _restored(value, arrays) for key, value in described["dict"].items()}

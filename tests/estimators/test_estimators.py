@@ -412,7 +412,8 @@ def test_early_stopping_keeps_the_best(rng: np.random.Generator) -> None:
 
 def test_training_stops_when_the_loss_does(rng: np.random.Generator) -> None:
     X = rng.standard_normal((20, 3, 1))
-    model = classifier(max_iter=500, tol=1e-2, n_iter_no_change=3).fit(X, X[:, 0, 0] > 0)
+    assert classifier(max_iter=50, tol=1e9, n_iter_no_change=1).fit(X, X[:, 0, 0] > 0).n_iter_ == 50  # on its way down
+    model = classifier(max_iter=500, tol=1e-2, n_iter_no_change=3, learning_rate="constant").fit(X, X[:, 0, 0] > 0)
     assert model.n_iter_ < 500
     best = np.minimum.accumulate(model.loss_curve_)
     falls = np.diff(model.loss_curve_, prepend=np.inf) < 0
@@ -444,6 +445,57 @@ def test_warm_start_and_partial_fit(make: Callable[..., Any], rng: np.random.Gen
         np.testing.assert_array_equal(one.params_[name], steps.params_[name])
     with pytest.raises(saiki.ArgumentError, match="early_stopping must be False for partial_fit"):
         make(early_stopping=True).partial_fit(X, y)
+
+
+def test_a_warm_start_is_judged_by_itself(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((80, 5, 1))
+    y = X[:, -1, 0] > 0
+    model = classifier(early_stopping=True, warm_start=True, max_iter=30, n_iter_no_change=30).fit(X, y)
+    assert model.score(X, y) > 0.8
+    model.set_params(early_stopping=False).fit(X, ~y)
+    assert model.score(X, ~y) > 0.8
+    assert (model.n_iter_, len(model.loss_curve_), len(model.validation_scores_)) == (60, 60, 30)
+    assert model.set_params(early_stopping=True).fit(X, y).score(X, y) > 0.8
+
+
+def test_far_from_zero_in_float32(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((80, 5, 1))
+    y = 1.7e9 + 60 * X[:, -1, 0]
+    model = regressor(dtype="float32", max_iter=60).fit(1e9 + X, y)
+    assert model.params_["0/Wx"].dtype == np.float32
+    assert model.score(1e9 + X, y) > 0.8
+    assert r2_score(y, model.predict(1e9 + X)) == pytest.approx(model.score(1e9 + X, y))
+
+
+def test_a_class_of_one_is_learnt_from(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((40, 3, 1))
+    y = np.array(["alone"] + ["b", "c"] * 19 + ["zero"])
+    X[0], X[-1] = -9, 9
+    model = classifier(early_stopping=True, max_iter=60, n_iter_no_change=60)
+    for seed in range(5):  # whatever is set aside, it is none that is alone in its class
+        model.set_params(random_state=seed).fit(X, y)
+        assert {"alone", "zero"} >= set(model.predict(X[[0, -1]]))
+    few = regressor(early_stopping=True, max_iter=20, n_iter_no_change=20).fit(X[:8], X[:8, 0, 0])
+    assert len(set(few.validation_scores_)) > 5  # two are held out, not one that says nothing
+
+
+@pytest.mark.parametrize("labels", [[0, 1], [True, False], ["a", "b"], [1.5, 2.5]], ids=str)
+@pytest.mark.parametrize("missing", [None, float("nan")], ids=str)
+def test_labels_of_every_kind_may_be_missing(labels: list[Any], missing: Any, rng: np.random.Generator) -> None:
+    if labels == [1.5, 2.5]:
+        labels = [1.0, 2.0]  # scikit-learn takes others for values
+    X = rng.standard_normal((12, 3, 1))
+    y = [*labels * 5, missing, missing]
+    assert classifier().fit(X, y).classes_.tolist() == sorted(labels)
+    steps = [[*labels, missing]] * 11 + [[missing] * 3]
+    assert classifier(output="each").fit(list(X), steps).classes_.tolist() == sorted(labels)
+
+
+def test_the_network_says_what_it_was_fitted_for(rng: np.random.Generator) -> None:
+    X = rng.standard_normal((12, 3, 1))
+    model = classifier().fit(X, np.arange(12) % 2)
+    assert model.set_params(output="each").predict(X).shape == (12,)
+    assert model.score(X, np.arange(12) % 2) >= 0
 
 
 def test_partial_fit_knows_the_classes_of_the_first_call(rng: np.random.Generator) -> None:

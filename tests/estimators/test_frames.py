@@ -63,6 +63,15 @@ def test_missing_targets(name: str) -> None:
     assert z.tolist() == ["a", None]
 
 
+def test_missing_targets_of_pandas_own_kinds() -> None:
+    frame = pd.DataFrame({"id": [1, 2, 3], "x": [1.0, 2.0, 3.0], "y": [1, None, 0], "z": [True, None, False]})
+    converted = frame.convert_dtypes()
+    _, y = saiki.sequences(converted, "id", features="x", target="y")
+    np.testing.assert_array_equal(y, [1, np.nan, 0])
+    _, z = saiki.sequences(converted, "id", features="x", target="z")
+    assert z.tolist() == [True, None, False]
+
+
 def test_float32_stays() -> None:
     X, _ = saiki.sequences(pl.DataFrame({"id": [1, 1], "x": np.ones(2, np.float32)}), id="id")
     assert X[0].dtype == np.float32

@@ -168,7 +168,9 @@ def test_scikit_learns_callbacks(rng: np.random.Generator) -> None:
     assert listener.heard == ["setup", "begin fit", *epoch, *epoch, "end fit", "teardown"]
     assert model.n_iter_ == 2
     assert listener.scores[-1] == model.score(X, labels)
-    GridSearchCV(classifier().set_callbacks(callback.ProgressBar()), {"cell": ["gru"]}, cv=2)
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+    classifier().set_callbacks(monitor).fit(X, labels)
+    assert len(monitor.get_logs().data) == 1 + 3  # the whole, and each epoch
 
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])

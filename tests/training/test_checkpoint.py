@@ -17,7 +17,7 @@ import pytest
 import saiki
 from saiki import files, tensors
 from saiki.training import checkpoint as checkpoint_module
-from saiki.training.checkpoint import Checkpoint
+from saiki.training.checkpoint import Checkpoint, description
 from saiki.training.epochs import Epoch
 from tests.estimators.data import classifier, regressor
 
@@ -148,11 +148,39 @@ def test_another_call_is_refused_and_the_same_goes_on(tmp_path: Path, rng: np.ra
         "max_iter": lambda: classifier(max_iter=4).fit(X, y, checkpoint=path),
         "data": lambda: classifier().fit(X + 1, y, checkpoint=path),
         "validation data": lambda: classifier().fit(X, y, validation_data=(X, y), checkpoint=path),
+        "random_state": lambda: classifier(random_state=1).fit(X, y, checkpoint=path),
+        "classes": lambda: classifier().fit(X, np.where(y, "a", "b"), checkpoint=path),
         "estimator": lambda: regressor().fit(X, y, checkpoint=path),
     }
     for what, call in others.items():
         with pytest.raises(saiki.CheckpointError, match=f"other .*{what}"):
             call()
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [
+        ("solver", lambda: saiki.optimizers.sgd(0.01), lambda: saiki.optimizers.sgd(0.5)),
+        ("learning_rate", lambda: saiki.optimizers.cosine(0.01, 9), lambda: saiki.optimizers.cosine(0.05, 9)),
+        ("learning_rate", lambda: lambda n: 0.1 / (n + 1), lambda: lambda n: 0.1 / (n + 2)),
+        ("cell", lambda: saiki.cells.CELLS["simple"], lambda: saiki.cells.CELLS["simple"].with_activation("relu")),
+    ],
+)
+def test_what_a_function_does_is_part_of_a_run(name: str, one: Any, other: Any, tmp_path: Path) -> None:
+    assert description(one()) == description(one()) != description(other())
+    X, y = np.ones((6, 2, 1)), np.arange(6) % 2
+    classifier(**{name: one()}).fit(X, y, checkpoint=tmp_path / "run")
+    classifier(**{name: one()}).fit(X, y, checkpoint=tmp_path / "run")
+    with pytest.raises(saiki.CheckpointError, match=name):
+        classifier(**{name: other()}).fit(X, y, checkpoint=tmp_path / "run")
+
+
+def test_a_fit_ended_by_a_callback_goes_on(tmp_path: Path, rng: np.random.Generator) -> None:
+    X, y = rng.standard_normal((20, 4, 1)), np.arange(20) % 2
+    first = classifier(max_iter=6, callbacks=[lambda epoch: epoch.count == 2]).fit(X, y, checkpoint=tmp_path / "run")
+    assert first.n_iter_ == 2
+    again = classifier(max_iter=6).fit(X, y, checkpoint=tmp_path / "run")
+    assert again.loss_curve_ == classifier(max_iter=6).fit(X, y).loss_curve_
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])

@@ -1,7 +1,6 @@
 """How the estimators learn: from what users hand in to a trained network."""
 
 import os
-import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -9,7 +8,6 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias, final
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -20,20 +18,21 @@ from saiki.errors import ArgumentError, ShapeError
 from saiki.estimators.callbacks import CallbackSupportMixin, Listeners
 from saiki.estimators.fitted import FittedNetwork
 from saiki.estimators.inputs import Sequences, counting, read_sequences, read_weights
-from saiki.estimators.options import batch_size_of, check_parameters, network_of, optimizer_of
+from saiki.estimators.options import batch_size_of, check_parameters, network_of, optimizer_of, stopping_of
 from saiki.estimators.scaling import Scaling, step_weights
 from saiki.layers import Network
+from saiki.layers.layer import precision_of
 from saiki.losses import Loss
 from saiki.optimizers import Optimizer
-from saiki.training.checkpoint import Checkpoint
+from saiki.training.checkpoint import Checkpoint, description
 from saiki.training.epochs import Epoch, Stopping, epochs
 from saiki.training.examples import Examples, Ragged
 from saiki.training.progress import progress
 
 Checkpointed: TypeAlias = str | os.PathLike[str] | None
 
-NO_INFLUENCE = "verbose", "callbacks", "random_state"
-"""The parameters that change no number of a fit; and the seed, which a checkpoint holds itself."""
+NO_INFLUENCE = "verbose", "callbacks"
+"""The parameters that change no number of a fit."""
 
 SOME_FEATURES, SOME_OUTPUTS = 3, 2
 """The sizes of a network that nobody has given data yet."""
@@ -55,8 +54,8 @@ class SequenceEstimator(CallbackSupportMixin, FittedNetwork):
     """What learns, from whatever users hand in; abstract."""
 
     @abstractmethod
-    def _read_targets(self, y: Any, sequences: Sequences, counts: Array, reset: bool) -> Array | Ragged:
-        """Return the targets as numbers, NaN for those that are missing or do not count."""
+    def _read_targets(self, y: Any, sequences: Sequences, counts: Array, each: bool, reset: bool) -> Array | Ragged:
+        """Return the targets as float64, NaN for those that are missing or do not count."""
 
     @abstractmethod
     def _weighed(self, examples: Examples) -> Examples:
@@ -72,7 +71,7 @@ class SequenceEstimator(CallbackSupportMixin, FittedNetwork):
 
     @abstractmethod
     def _by_class(self, examples: Examples, order: Array) -> Array:
-        """Return a random order, sorted by class where there is one for each sequence."""
+        """Return a random order: sorted by class, where sequences have one, and without those alone in theirs."""
 
     # Fitting
 
@@ -82,13 +81,13 @@ class SequenceEstimator(CallbackSupportMixin, FittedNetwork):
     ) -> None:
         """Train from the beginning or, with ``warm_start``, from where the last fit ended."""
         check_parameters(self)
-        fresh = not (self.warm_start and hasattr(self, "_epoch"))
+        fresh, each = not (self.warm_start and hasattr(self, "_epoch")), self.output == "each"
         with self._all_or_nothing():
-            examples = self._read(X, y, sample_weight, lengths, fresh, self._dtype(fresh))
+            examples = self._read(X, y, sample_weight, lengths, fresh, each)
             validation = None
             if validation_data is not None:
-                validation = self._read(*_validation_parts(validation_data), False, examples.X.values.dtype)
-            run = {} if checkpoint is None else self._run(examples, validation)
+                validation = self._read(*_validation_parts(validation_data), False, each)
+            run = {} if checkpoint is None else self._run(examples, validation, fresh)
             listeners = Listeners(self, self.max_iter, {"X": X, "y": y, "metadata": _metadata(sample_weight, lengths)})
             with nullcontext() if checkpoint is None else Checkpoint.opened(checkpoint, run) as kept:
                 seed = check_random_state(self.random_state).randint(2**31, size=4).tolist()
@@ -101,10 +100,7 @@ class SequenceEstimator(CallbackSupportMixin, FittedNetwork):
                 start = self._start(examples, optimizer, rng, fresh, tuple(seed))
                 if not fresh:
                     start = replace(start, optimizer_state=optimizer.init(start.params))
-                stopping = Stopping(
-                    start.count + self.max_iter, self.n_iter_no_change, self.tol, bool(self.early_stopping)
-                )
-                self._train(found or start, examples, validation, optimizer, stopping, kept, listeners)
+                self._train(found or start, examples, validation, optimizer, stopping_of(self), kept, listeners)
 
     @final
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, lengths: Any, classes: Any = None) -> None:
@@ -112,16 +108,15 @@ class SequenceEstimator(CallbackSupportMixin, FittedNetwork):
         check_parameters(self)
         if self.early_stopping:
             raise ArgumentError("early_stopping must be False for partial_fit, which sees every sequence once.")
-        fresh = not hasattr(self, "_epoch")
+        fresh, each = not hasattr(self, "_epoch"), self.output == "each"
         with self._all_or_nothing():
             if classes is not None:
                 self._expect(classes)
-            examples = self._read(X, y, sample_weight, lengths, fresh, self._dtype(fresh))
+            examples = self._read(X, y, sample_weight, lengths, fresh, each)
             optimizer = optimizer_of(self, None)
             seed = check_random_state(self.random_state).randint(2**31, size=4).tolist()
             start = self._start(examples, optimizer, np.random.default_rng(seed), fresh, tuple(seed))
-            start, once = replace(start, best=None), Stopping(start.count + 1, start.count + 1, 0.0)
-            self._train(start, examples, None, optimizer, once, None, None)
+            self._train(start, examples, None, optimizer, Stopping(1, 1, 0.0), None, None)
 
     @abstractmethod
     def _expect(self, classes: Any) -> None:
@@ -155,13 +150,15 @@ class SequenceEstimator(CallbackSupportMixin, FittedNetwork):
                     "warm_start and partial_fit go on with the network of the fit before, but the parameters now"
                     " describe another one. Set them back, or fit a clone."
                 )
-            return replace(self._epoch, params=self.params_, waited=0, done=False, seed=seed)
+            last, params = self._epoch, self.params_
+            earlier = (*last.earlier[0], *last.losses), (*last.earlier[1], *last.scores)
+            return Epoch(0, params, last.optimizer_state, last.random_state, seed, earlier=earlier)
         self.network_ = network
         self._scaling = Scaling.none(n_features)
         if self.scale_inputs:
             self._scaling = Scaling.of(examples.X.values, step_weights(examples.weight, examples.X))
         self._target_scaling = self._scaling_of_targets(examples)
-        params = network.init(rng, dtype=examples.X.values.dtype)
+        params = network.init(rng, dtype=examples.X.values.dtype if self.dtype is None else self.dtype)
         return Epoch(0, params, optimizer.init(params), dict(rng.bit_generator.state), seed)
 
     @final
@@ -181,7 +178,7 @@ class SequenceEstimator(CallbackSupportMixin, FittedNetwork):
             assert validation is not None
             return self._score_of(params, validation)
 
-        examples = self._weighed(self._scaled(examples))
+        examples = self._weighed(self._scaled(examples, epoch.params))
         stream = epochs(
             epoch, self.network_, examples, optimizer, self._loss(), stopping,
             batch_size_of(self, len(examples)), self.shuffle, None if validation is None else score,
@@ -196,11 +193,9 @@ class SequenceEstimator(CallbackSupportMixin, FittedNetwork):
                     stop = [callback(epoch) for callback in self.callbacks or ()]
                     if listeners is not None:
                         stop.append(listeners.epoch(attributes))
-                    if any(isinstance(said, bool | np.bool_) and said for said in stop):
-                        epoch = replace(epoch, done=True)
                     if checkpoint is not None:
                         checkpoint.keep(epoch)
-                    if epoch.done:
+                    if any(isinstance(said, bool | np.bool_) and said for said in stop):
                         break
         finally:
             if epoch.count:
@@ -209,71 +204,75 @@ class SequenceEstimator(CallbackSupportMixin, FittedNetwork):
             listeners.end(self.following(epoch))
 
     @final
-    def _read(
-        self, X: Any, y: Any, sample_weight: Any, lengths: Any, reset: bool, dtype: npt.DTypeLike | None
-    ) -> Examples:
-        """Return checked examples, without those from which nothing can be learnt."""
+    def _read(self, X: Any, y: Any, sample_weight: Any, lengths: Any, reset: bool, each: bool) -> Examples:
+        """Return checked examples, with a target for each step or not, and without those that have none."""
         if y is None:
             raise ArgumentError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None. Give a label or value for"
                 " each sequence."
             )
-        y = y if hasattr(y, "__len__") else np.asarray(y)
+        y = y.to_numpy() if hasattr(y, "columns") else y if hasattr(y, "__len__") else np.asarray(y)
         if np.ndim(y) == 0 if isinstance(y, np.ndarray) else isinstance(y, str):
             raise ShapeError(f"y must hold one entry for each sequence; got {y!r}.")
-        sequences = read_sequences(self, X, lengths, reset, dtype)
+        sequences = read_sequences(self, X, lengths, reset)
         n, n_targets = len(sequences.steps), len(y)
         if n_targets != n:
             swapped = getattr(X, "ndim", 0) == 3 and X.shape[1] == n_targets
             hint = " The first two axes of X look swapped; try X.transpose(1, 0, 2)." if swapped else ""
             raise ShapeError(f"y must hold one entry for each of the {n} sequences; got {n_targets}.{hint}")
-        weight = read_weights(sample_weight, sequences, self.output == "each")
-        counts = counting(weight, sequences, self.output == "each")
-        examples = Examples(sequences.steps, self._read_targets(y, sequences, counts, reset), weight)
+        weight = read_weights(sample_weight, sequences, each)
+        counts = counting(weight, sequences, each)
+        examples = Examples(sequences.steps, self._read_targets(y, sequences, counts, each, reset), weight)
         exists = examples.n_targets > 0
         if not exists.any():
             raise ArgumentError("y must hold at least one target that is not missing and whose weight is not zero.")
         return examples if exists.all() else examples.select(np.flatnonzero(exists))
 
     @final
-    def _scaled(self, examples: Examples) -> Examples:
-        """Return the examples as the network sees them."""
-        X, y = examples.X.with_values(self._scaling.apply(examples.X.values)), examples.y
+    def _scaled(self, examples: Examples, params: Params) -> Examples:
+        """Return the examples as the network sees them, in its precision."""
+        dtype = precision_of(params)
+        X, y = examples.X.with_values(self._scaling.apply(examples.X.values, dtype)), examples.y
+        values = y.values if isinstance(y, Ragged) else y
         if self._target_scaling is not None:
-            values = y.values if isinstance(y, Ragged) else y
-            scaled = self._target_scaling.apply(values.reshape(len(values), -1)).reshape(values.shape)
-            y = y.with_values(scaled) if isinstance(y, Ragged) else scaled
-        return Examples(X, y, examples.weight)
+            values = self._target_scaling.apply(values.reshape(len(values), -1), dtype).reshape(values.shape)
+        values = values.astype(dtype, copy=False)
+        return Examples(X, y.with_values(values) if isinstance(y, Ragged) else values, examples.weight)
 
     @final
     def _split(self, examples: Examples, rng: np.random.Generator) -> tuple[Examples, Examples]:
         """Return most of the examples for training, and the rest for validation."""
-        n = len(examples)
-        n_held = int(np.ceil(self.validation_fraction * n))
-        if not 0 < n_held < n:
+        order = self._by_class(examples, rng.permutation(len(examples)))
+        n, n_held = len(order), max(2, int(np.ceil(self.validation_fraction * len(examples))))
+        if n_held >= n:
             raise ArgumentError(
-                f"validation_fraction must leave sequences on both sides; {self.validation_fraction} of {n} does not."
-                " Give validation_data, or more sequences."
+                f"validation_fraction must leave sequences on both sides; {self.validation_fraction} of"
+                f" {len(examples)} does not. Give validation_data, or more sequences."
             )
-        order = self._by_class(examples, rng.permutation(n))
-        held = np.zeros(n, bool)
-        held[order[np.linspace(0, n - 1, n_held).round().astype(int)]] = True  # so that each class gives its share
+        held = np.zeros(len(examples), bool)
+        held[order[((np.arange(n_held) + 0.5) * n / n_held).astype(int)]] = True  # so that each class gives its share
         return examples.select(np.flatnonzero(~held)), examples.select(np.flatnonzero(held))
 
     @final
-    def _run(self, examples: Examples, validation: Examples | None) -> dict[str, str]:
+    def _run(self, examples: Examples, validation: Examples | None, fresh: bool) -> dict[str, str]:
         """Return what decides the numbers of a fit, by name, as texts."""
         values = self.get_params(deep=False)
-        run = {name: re.sub(" at 0x[0-9a-f]+", "", repr(values[name])) for name in values if name not in NO_INFLUENCE}
+        run = {name: description(value) for name, value in values.items() if name not in NO_INFLUENCE}
+        if not isinstance(self.random_state, int | np.integer):  # a seed drawn now; the checkpoint has that of the run
+            run["random_state"] = type(self.random_state).__name__
         run |= {"estimator": type(self).__name__, "data": examples.digest()}
         run["validation data"] = "none" if validation is None else validation.digest()
+        if hasattr(self, "classes_"):
+            run["classes"] = description(self.classes_.tolist())
+        if not fresh:
+            run["weights at the beginning"] = description(self.params_)
         return run
 
     @final
     def _scored(self, X: Any, y: Any, sample_weight: Any, lengths: Any) -> float:
         """Return the score on whatever users hand in."""
         check_is_fitted(self)
-        return self._score_of(self.params_, self._read(X, y, sample_weight, lengths, False, self._dtype(False)))
+        return self._score_of(self.params_, self._read(X, y, sample_weight, lengths, False, self.reads_each))
 
     @final
     def network_problem(
@@ -290,11 +289,12 @@ class SequenceEstimator(CallbackSupportMixin, FittedNetwork):
                 return NetworkProblem(self.network_, self.params_)
             return NetworkProblem(network_of(self, SOME_FEATURES, SOME_OUTPUTS))
         model = self if fitted else clone(self)
-        examples = model._read(X, y, sample_weight, lengths, not fitted, model._dtype(not fitted))
+        each = self.reads_each if fitted else self.output == "each"
+        examples = model._read(X, y, sample_weight, lengths, not fitted, each)
         params = self.params_ if fitted else None
         if params is None:
             params = model._start(examples, optimizer_of(self, 1), np.random.default_rng(0), True, ()).params
-        batch = model._weighed(model._scaled(examples)).batch(np.arange(len(examples)))
+        batch = model._weighed(model._scaled(examples, params)).batch(np.arange(len(examples)))
         return NetworkProblem(
             model.network_, params, batch.X, batch.y, model._loss(), batch.lengths, batch.sample_weight
         )

@@ -16,7 +16,7 @@ from saiki.cells import Cell
 from saiki.errors import ArgumentError, ShapeError
 from saiki.estimators.base import Checkpointed, SequenceEstimator, hold
 from saiki.estimators.callbacks import with_callbacks
-from saiki.estimators.inputs import Sequences, read_per_step
+from saiki.estimators.inputs import Sequences, as_labels, read_per_step
 from saiki.estimators.options import documented
 from saiki.estimators.scaling import Scaling
 from saiki.losses import Loss
@@ -58,15 +58,15 @@ class RNNClassifier(ClassifierMixin, SequenceEstimator):
         solver: str | Optimizer = "adam",
         solver_options: Mapping[str, Any] | None = None,
         learning_rate: str | Schedule = "cosine",
-        learning_rate_init: float = 0.005,
+        learning_rate_init: float = 0.01,
         alpha: float = 1e-4,
         clip_norm: float | None = 1.0,
         tbptt: int | None = None,
         batch_size: int | Literal["auto"] = "auto",
-        max_iter: int = 100,
+        max_iter: int = 60,
         shuffle: bool = True,
         tol: float = 1e-4,
-        n_iter_no_change: int = 20,
+        n_iter_no_change: int = 10,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
@@ -127,7 +127,7 @@ class RNNClassifier(ClassifierMixin, SequenceEstimator):
         """
         sequences, outputs = self._outputs(X, lengths)
         labels = outputs.argmax(axis=1)
-        if self.output != "each":
+        if not self.reads_each:
             return self.classes_[labels]
         found = sequences.like(labels)
         return [self.classes_[part] for part in found] if isinstance(found, list) else self.classes_[found]
@@ -136,13 +136,13 @@ class RNNClassifier(ClassifierMixin, SequenceEstimator):
         """Return the probability of each class, ``(n_sequences, n_classes)``, or for each step in the form of ``X``."""
         sequences, outputs = self._outputs(X, lengths)
         probabilities = _softmax(outputs)
-        return sequences.like(probabilities) if self.output == "each" else probabilities
+        return sequences.like(probabilities) if self.reads_each else probabilities
 
     def predict_log_proba(self, X: Any, lengths: npt.ArrayLike | None = None) -> Any:
         """Return the logarithms of the probabilities of ``predict_proba``."""
         sequences, outputs = self._outputs(X, lengths)
         logarithms = _log_softmax(outputs)
-        return sequences.like(logarithms) if self.output == "each" else logarithms
+        return sequences.like(logarithms) if self.reads_each else logarithms
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, lengths: npt.ArrayLike | None = None) -> float:
         """Return the share of labels that are right, missing ones left out, each by its weight."""
@@ -173,35 +173,35 @@ class RNNClassifier(ClassifierMixin, SequenceEstimator):
         probabilities = _softmax(outputs)
         return (probabilities[0] if single else probabilities), state
 
-    def _read_targets(self, y: Any, sequences: Sequences, counts: Array, reset: bool) -> Array | Ragged:
-        if self.output == "each":
+    def _read_targets(self, y: Any, sequences: Sequences, counts: Array, each: bool, reset: bool) -> Array | Ragged:
+        if each:
             steps = read_per_step("y", y, sequences)
             if steps.values.ndim != 1:
                 raise ShapeError(f"y must hold one label for each step; got {steps.values.shape[1:]} for each.")
-            return steps.with_values(self._encoded(steps.values, counts, reset, sequences))
+            return steps.with_values(self._encoded(steps.values, counts, reset))
         if getattr(y, "ndim", 1) > 1 and np.shape(y)[1:] != (1,):
             raise ShapeError(
                 f"y must hold one label for each sequence; got {np.shape(y)}. For one for each step use output='each'."
             )
-        return self._encoded(column_or_1d(y, warn=True, dtype=None), counts, reset, sequences)
+        return self._encoded(column_or_1d(as_labels(y), warn=True, dtype=None), counts, reset)
 
-    def _encoded(self, labels: Array, counts: Array, reset: bool, sequences: Sequences) -> Array:
+    def _encoded(self, labels: Array, counts: Array, reset: bool) -> Array:
         """Return the number of each label, NaN for missing ones and those that do not count."""
         there = counts & ~_missing(labels)
         present = labels[there]
         if present.dtype.kind == "f":
             check_finite("y", present, "; NaN marks a missing label")
         if len(present):
-            check_classification_targets(present)
-            if present.dtype.kind == "O":
+            if present.dtype.kind == "O":  # with what is missing gone, NumPy finds what they are
                 present = np.array(present.tolist())
+            check_classification_targets(present)
         found = np.unique(present)
         if reset:
             self.classes_ = self._promised(found)
             self.n_outputs_ = len(self.classes_)
         at = np.searchsorted(self.classes_, present) if len(self.classes_) else np.zeros(0, int)
         at = np.minimum(at, len(self.classes_) - 1)
-        encoded = np.full(len(labels), np.nan, sequences.steps.values.dtype)
+        encoded = np.full(len(labels), np.nan)
         encoded[there] = np.where(self.classes_[at] == present, at, UNKNOWN)
         return encoded
 
@@ -269,13 +269,19 @@ class RNNClassifier(ClassifierMixin, SequenceEstimator):
         return float(np.average(right, weights=None if weight is None else weight[there]))
 
     def _by_class(self, examples: Examples, order: Array) -> Array:
-        return order if isinstance(examples.y, Ragged) else order[np.argsort(examples.y[order], kind="stable")]
+        if isinstance(examples.y, Ragged):
+            return order
+        classes = examples.y[order].astype(int)
+        several = np.bincount(classes)[classes] > 1
+        return order[several][np.argsort(classes[several], kind="stable")]
 
 
 def _missing(labels: Array) -> Array:
     """Return which labels are None, NaN, or what data frames write for nothing."""
     if labels.dtype.kind == "f":
         return np.isnan(labels)
+    if labels.dtype.kind in "mM":
+        return np.isnat(labels)
     if labels.dtype.kind != "O":
         return np.zeros(len(labels), bool)
     none = ("NoneType", "NAType", "NaTType")

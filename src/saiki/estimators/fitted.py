@@ -1,7 +1,7 @@
 """A network that has been fitted, and the scales around it: from sequences to outputs, whole or step by step."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, final
 
 import numpy as np
@@ -14,12 +14,13 @@ from saiki.engines.threads import limit_threads
 from saiki.errors import ShapeError
 from saiki.estimators.inputs import Sequences, read_sequences
 from saiki.estimators.states import named_state, nested_state
-from saiki.layers import Network, Stream
+from saiki.layers import Network, Readout, Stream
+from saiki.layers.layer import precision_of
 from saiki.training.epochs import Epoch
-from saiki.training.examples import Examples, Ragged
+from saiki.training.examples import Examples, Ragged, rounded_up
 
-MOST_AT_ONCE, MOST_NUMBERS = 256, 1 << 24
-"""So many sequences, and numbers in them, are predicted at once."""
+MOST_AT_ONCE, MOST_NUMBERS, SHORT = 256, 1 << 24, 16
+"""So many sequences, and numbers in them and in the layers, are predicted at once; short ones with longer ones."""
 
 
 class FittedNetwork(BaseEstimator, ABC):
@@ -47,38 +48,36 @@ class FittedNetwork(BaseEstimator, ABC):
             "_epoch": epoch,
             "_stream": None,
             "params_": best,
-            "n_iter_": epoch.count,
+            "n_iter_": len(epoch.earlier[0]) + epoch.count,
             "loss_": epoch.losses[-1],
-            "loss_curve_": list(epoch.losses),
-            "validation_scores_": list(epoch.scores) or None,
+            "loss_curve_": [*epoch.earlier[0], *epoch.losses],
+            "validation_scores_": [*epoch.earlier[1], *epoch.scores] or None,
             "best_validation_score_": max(epoch.scores, default=None),
         }
 
-    @final
-    def _dtype(self, fresh: bool) -> npt.DTypeLike | None:
-        """Return what to compute in; None is what X is."""
-        return self.dtype if fresh else next(iter(self.params_.values())).dtype
+    @property
+    def reads_each(self) -> bool:
+        """Whether the network says something of each step."""
+        return any(isinstance(layer, Readout) and layer.kind == "each" for layer in self.network_.layers)
 
     @final
     def _outputs(self, X: Any, lengths: Any) -> tuple[Sequences, Array]:
         """Return what X is, and the outputs for each sequence or step ``(n, K)``."""
         check_is_fitted(self)
-        sequences = read_sequences(self, X, lengths, False, self._dtype(False))
+        sequences = read_sequences(self, X, lengths, False)
         return sequences, self._predicted(self.params_, sequences.steps)
 
     @final
     def _predicted(self, params: Params, X: Ragged) -> Array:
         """Return the outputs for each sequence, or for each step that exists."""
-        X = X.with_values(self._scaling.apply(X.values))
-        per_step = self.output == "each"
+        X = X.with_values(self._scaling.apply(X.values, precision_of(params)))
+        per_step = self.reads_each
         n_outputs: int = self.n_outputs_
         outputs = np.empty((len(X.values) if per_step else len(X), n_outputs), X.values.dtype)
         order = np.arange(len(X)) if X.even else np.argsort(X.lengths, kind="stable")
-        longest = max(1, int(X.lengths.max(initial=1)))
-        count = min(MOST_AT_ONCE, max(1, MOST_NUMBERS // (longest * X.values.shape[1])))
+        width = sum(size for layer in self.network_.layers for size in layer.sizes if size is not None)
         with limit_threads(self.n_jobs):
-            for start in range(0, len(order), count):
-                which = order[start : start + count]
+            for which in groups(order, X.lengths[order], MOST_NUMBERS // width):
                 padded, lengths = X.pad(which)
                 if not padded.shape[1]:  # no step at all: what a readout says of nothing
                     padded, lengths = np.zeros((len(which), 1, X.values.shape[1]), outputs.dtype), X.lengths[which]
@@ -109,8 +108,8 @@ class FittedNetwork(BaseEstimator, ABC):
             check_is_fitted(self)
         if self._stream is None:
             self._stream = Stream(self.network_, self.params_, self.engine)
-        precision, n_features = next(iter(self.params_.values())).dtype, len(self._scaling.mean)
-        values = as_float("x", x, precision)
+        precision, n_features = precision_of(self.params_), len(self._scaling.mean)
+        values = as_float("x", x)
         if values.ndim == 0 and n_features == 1:
             values = values[None]
         if values.ndim not in (1, 2) or values.shape[-1] != n_features:
@@ -118,7 +117,7 @@ class FittedNetwork(BaseEstimator, ABC):
                 f"x must be the features of one step, ({n_features},), or of one step of each of several streams,"
                 f" (n_streams, {n_features}); got {values.shape}."
             )
-        values = self._scaling.apply(values.astype(precision, copy=False))
+        values = self._scaling.apply(values, precision)
         nested = None if state is None else nested_state(self.network_, state, len(np.atleast_2d(values)))
         if values.ndim == 1:
             y, after = self._stream.step(values, nested)
@@ -137,6 +136,23 @@ class FittedNetwork(BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+
+def groups(order: Array, lengths: Array, most_steps: int) -> Iterator[Array]:
+    """Yield parts of an order to be padded together: not too many steps in all, nor very short beside very long ones.
+
+    >>> [part.tolist() for part in groups(np.arange(5), np.array([1, 2, 2, 90, 100]), 150)]
+    [[0, 1, 2], [3], [4]]
+    """
+    start = 0
+    for end in range(1, len(order) + 1):
+        full = end - start == MOST_AT_ONCE or end == len(order)
+        if not full:
+            longest = rounded_up(int(lengths[end]))
+            full = (end - start + 1) * longest > most_steps or longest > 2 * max(int(lengths[start]), SHORT)
+        if full:
+            yield order[start:end]
+            start = end
 
 
 def _places(X: Ragged, which: Array) -> Array:

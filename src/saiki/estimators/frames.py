@@ -102,7 +102,7 @@ def sequences(
     values = np.stack([_numbers(table[name]) for name in features], axis=1)[order]
     y = None
     if target is not None:
-        y = _targets(target, table[target].to_numpy()[order], starts, list(map(_plain, own)), output)
+        y = _targets(target, _labels(table[target])[order], starts, list(map(_plain, own)), output)
     return FrameSequences(np.split(values, starts[1:]), y, list(map(_plain, own)), features)
 
 
@@ -150,6 +150,18 @@ def _numbers(series: nw.Series[Any]) -> Array:
             " first; or is it the target=?"
         )
     return (series if series.dtype == nw.Float32 else series.cast(nw.Float64)).to_numpy()
+
+
+def _labels(series: nw.Series[Any]) -> Array:
+    """Return a column of targets, None or NaN for nothing."""
+    gaps = series.is_null().to_numpy().astype(bool)
+    if not gaps.any() or series.dtype.is_float():
+        return series.to_numpy()
+    if series.dtype.is_numeric():
+        return series.cast(nw.Float64).to_numpy()
+    values = np.array(series.to_list(), object)
+    values[gaps] = None
+    return values
 
 
 def _plain(key: tuple[Any, ...]) -> Any:

@@ -39,9 +39,7 @@ class Sequences:
         return steps.split() if self.n_steps is None else steps.padded(self.n_steps)
 
 
-def read_sequences(
-    estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bool, dtype: npt.DTypeLike | None = None
-) -> Sequences:
+def read_sequences(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bool) -> Sequences:
     """Return checked sequences.
 
     Args:
@@ -49,7 +47,9 @@ def read_sequences(
         X: the sequences in any of ``FORMS``.
         lengths: ``(n_sequences,)`` for padded arrays, or None.
         reset: whether these are the sequences that decide how many features there are.
-        dtype: what to compute in; None is what X is, if that is float32 or float64, else float64.
+
+    Returns:
+        The sequences in float32 or float64, as they are, and float64 for other numbers.
 
     Raises:
         ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
@@ -83,9 +83,7 @@ def read_sequences(
             f" {(len(sequences.steps), sequences.n_steps)}, which is one feature. For one sequence use X[None]; for a"
             " data frame with a row for each step saiki.sequences(frame, ...)."
         )
-    values = sequences.steps.values
-    wanted = values.dtype if dtype is None else np.dtype(dtype)
-    return Sequences(sequences.steps.with_values(values.astype(wanted, copy=False)), sequences.n_steps, sequences.flat)
+    return sequences
 
 
 def _is_list(X: Any) -> bool:
@@ -152,7 +150,7 @@ def _read_array(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bo
 
 
 # How rough a series is: the mean squared difference of neighbours, over twice the variance. White noise has 1.
-SMOOTHER, AS_ROUGH, MANY_SEQUENCES = 0.25, 0.8, 100
+SMOOTHER, AS_ROUGH, MANY, MANY_SEQUENCES = 0.25, 0.8, 10, 100
 
 
 def warn_of_axes(sequences: Sequences) -> None:
@@ -165,7 +163,7 @@ def warn_of_axes(sequences: Sequences) -> None:
         return
     X = sequences.steps.select(np.arange(min(len(sequences.steps), MANY_SEQUENCES))).padded(T).astype(np.float64)
     over_time, over_features = _roughness(X, 1), _roughness(X, 2)
-    swapped = over_features < SMOOTHER * over_time or (F >= 4 * T and over_time >= AS_ROUGH * over_features)
+    swapped = over_features < SMOOTHER * over_time or (F >= MANY * T and over_time >= AS_ROUGH * over_features)
     if swapped:
         warnings.warn(
             f"X looks as if its axes were swapped: as (n_sequences, n_steps, n_features), its shape"
@@ -182,6 +180,18 @@ def _roughness(X: Array, axis: int) -> float:
         return 1.0
     variance = X.var(axis=axis).mean()
     return float(np.square(np.diff(X, axis=axis)).mean() / (2 * variance)) if variance > 0 else 1.0
+
+
+def as_labels(values: Any) -> Array:
+    """Return labels as an array that leaves each what it is: NumPy would make text of NaN beside text.
+
+    >>> as_labels(["a", float("nan")]).tolist(), as_labels([1, 2]).dtype.kind
+    (['a', nan], 'i')
+    """
+    array = np.asarray(values)
+    if isinstance(values, list | tuple) and array.ndim == 1 and array.dtype.kind in "US":
+        array = np.array(values, object)
+    return array
 
 
 def read_per_step(argument: str, values: Any, sequences: Sequences) -> Ragged:
@@ -203,7 +213,7 @@ def read_per_step(argument: str, values: Any, sequences: Sequences) -> Ragged:
         lengths
     ):
         raise ShapeError(f"{argument} must hold {wanted}; got {_described(values)}.")
-    parts = [np.asarray(part) for part in values]
+    parts = [as_labels(part) for part in values]
     for i, (part, length) in enumerate(zip(parts, lengths, strict=True)):
         fits = part.ndim > 0 and part.ndim == parts[0].ndim
         if not fits or not (len(part) == length or len(part) == sequences.n_steps):
@@ -211,6 +221,8 @@ def read_per_step(argument: str, values: Any, sequences: Sequences) -> Ragged:
                 f"{argument} must hold {wanted}; sequence {i} has {length} steps, and {argument}[{i}] has shape"
                 f" {part.shape}."
             )
+    if len({part.dtype.kind in "US" for part in parts}) > 1:  # some may be all NaN
+        parts = [part.astype(object) for part in parts]
     return Ragged(np.concatenate([part[:n] for part, n in zip(parts, lengths, strict=True)]), lengths)
 
 

@@ -15,11 +15,14 @@ from saiki.arrays import check_finite, check_params
 from saiki.errors import ArgumentError, DtypeError, FileError, SaikiError, choose
 from saiki.estimators.classifier import RNNClassifier
 from saiki.estimators.fitted import FittedNetwork
-from saiki.estimators.options import check_parameters, network_of
+from saiki.estimators.options import check_parameters, network_of, optimizer_of
 from saiki.estimators.regressor import RNNRegressor
 from saiki.estimators.scaling import Scaling, SequenceScaler
 from saiki.estimators.scratch import ScratchSimpleRNNClassifier
 from saiki.training.epochs import Epoch
+
+NOT_NEEDED = {"callbacks", "random_state"}
+"""Parameters that ``load`` leaves at None where the file could not hold them: they say nothing about the model."""
 
 SCALINGS = "_scaling", "_target_scaling"
 
@@ -34,8 +37,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
 
     Its parameters, its weights, the scales, the training history and the optimizer's state are all kept, so that
     ``predict``, ``partial_fit`` and ``warm_start`` go on as if nothing had happened. What is no plain value (your own
-    cell, optimizer, loss, schedule or callbacks) is not written, as a file holds numbers and no code: ``load`` must be
-    given it again.
+    cell, optimizer, loss or schedule) is not written, as a file holds numbers and no code: ``load`` must be given it
+    again.
 
     Raises:
         ArgumentError: no such estimator, or labels that a file of numbers cannot hold.
@@ -92,7 +95,8 @@ def load(path: str | os.PathLike[str], **own: Any) -> Any:
     tree = tensors.read(path)
     try:
         cls, parameters = choose("kind", tree["kind"], KINDS), tree["parameters"]
-        missing, extra = sorted(tree["own"].keys() - own.keys()), sorted(own.keys() - tree["own"].keys())
+        missing = sorted(tree["own"].keys() - own.keys() - NOT_NEEDED)
+        extra = sorted(own.keys() - tree["own"].keys())
         known = cls().get_params(deep=False).keys()
         if parameters.keys() | tree["own"].keys() != known or not tree["learnt"].keys() <= set(cls.learnt):
             raise FileError(f"{path} names parameters that this saiki does not know. Update saiki.")
@@ -153,12 +157,29 @@ def _sound_network(estimator: Any) -> bool:
     """Whether what a classifier or regressor has learnt fits together."""
     F, K = estimator.network_.sizes
     target = estimator._target_scaling
-    history = (*estimator._epoch.losses, *estimator._epoch.scores)
+    epoch = estimator._epoch
+    history = (*epoch.losses, *epoch.scores, *epoch.earlier[0], *epoch.earlier[1])
+    state = optimizer_of(estimator, 1).init(epoch.params)
+    if not _alike(epoch.optimizer_state, state) or not isinstance(epoch.count, int):
+        return False
+    np.random.default_rng().bit_generator.state = epoch.random_state
     sound = len(estimator._scaling.mean) == F and (target is None or len(target.mean) == K)
-    sound = sound and all(isinstance(number, float) for number in history) and _sound_inputs(estimator, F)
+    sound = sound and all(isinstance(n, float) and np.isfinite(n) for n in history) and _sound_inputs(estimator, F)
     if isinstance(estimator, RNNClassifier):
         return sound and bool(estimator.classes_.shape == (K,))
     return sound and isinstance(estimator._one_value_, bool)
+
+
+def _alike(state: Any, like: Any) -> bool:
+    """Whether a state has the form of another, and finite numbers."""
+    if isinstance(like, dict):
+        return isinstance(state, dict) and state.keys() == like.keys() and all(_alike(state[k], like[k]) for k in like)
+    if isinstance(like, tuple | list):
+        return type(state) is type(like) and len(state) == len(like) and all(map(_alike, state, like))
+    if isinstance(like, np.ndarray):
+        fits = isinstance(state, np.ndarray) and state.shape == like.shape and state.dtype == like.dtype
+        return fits and bool(np.isfinite(state).all())
+    return type(state) is type(like)
 
 
 def _sound_scratch(estimator: Any) -> bool:

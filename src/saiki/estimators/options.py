@@ -19,6 +19,7 @@ from saiki.layers.readout import KINDS
 from saiki.losses import LOSSES, Loss
 from saiki.maths import ACTIVATIONS
 from saiki.optimizers import OPTIMIZERS, Optimizer, Schedule
+from saiki.training.epochs import Stopping
 
 T = TypeVar("T")
 
@@ -28,6 +29,8 @@ LEARNING_RATES: dict[str, Callable[[float, int], Schedule]] = {
     "step": lambda rate, updates: optimizers.step(rate, max(1, updates // 3)),
 }
 """The learning rate over a fit of so many updates, by name; "step" divides it by 10 after each third."""
+
+FALLING = "cosine", "step"
 
 REGRESSION_LOSSES = {name: LOSSES[name] for name in ("squared_error", "absolute_error", "huber")}
 
@@ -208,9 +211,13 @@ PARAMETERS: dict[str, Parameter] = {
     "shuffle": Parameter(_flag, "whether the order of the sequences is drawn anew for each epoch."),
     "tol": Parameter(
         _not_negative,
-        "by how much the training loss must fall, or the validation score rise with ``early_stopping``, ...",
+        "by how much the validation score must rise with ``early_stopping``, or else the training loss fall, ...",
     ),
-    "n_iter_no_change": Parameter(as_count, "... or else training stops after more than so many epochs."),
+    "n_iter_no_change": Parameter(
+        as_count,
+        "... lest training stops after more than so many epochs. The loss stops no training whose learning rate falls"
+        ' to the end, as "cosine" and "step" do.',
+    ),
     "early_stopping": Parameter(
         _flag, "whether the score on validation data decides when to stop; the weights with the best one are kept."
     ),
@@ -371,6 +378,16 @@ def optimizer_of(estimator: Any, n_updates: int | None) -> Optimizer:
         schedule = LEARNING_RATES[rate if n_updates is not None else "constant"]
         rate = schedule(float(estimator.learning_rate_init), n_updates or 1)
     return optimizers.chain(*clip, *decay, make(rate, **options))
+
+
+def stopping_of(estimator: Any) -> Stopping:
+    """Return when an estimator's parameters say to stop.
+
+    Where the learning rate falls to the end, a loss that has not fallen for a while is no reason to leave early.
+    """
+    falls = estimator.learning_rate in FALLING if isinstance(estimator.learning_rate, str) else False
+    patience = estimator.max_iter if falls and not estimator.early_stopping else estimator.n_iter_no_change
+    return Stopping(estimator.max_iter, patience, estimator.tol, bool(estimator.early_stopping))
 
 
 def batch_size_of(estimator: Any, n_sequences: int) -> int:

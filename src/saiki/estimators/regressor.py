@@ -57,15 +57,15 @@ class RNNRegressor(RegressorMixin, SequenceEstimator):
         solver: str | Optimizer = "adam",
         solver_options: Mapping[str, Any] | None = None,
         learning_rate: str | Schedule = "cosine",
-        learning_rate_init: float = 0.005,
+        learning_rate_init: float = 0.01,
         alpha: float = 1e-4,
         clip_norm: float | None = 1.0,
         tbptt: int | None = None,
         batch_size: int | Literal["auto"] = "auto",
-        max_iter: int = 100,
+        max_iter: int = 60,
         shuffle: bool = True,
         tol: float = 1e-4,
-        n_iter_no_change: int = 20,
+        n_iter_no_change: int = 10,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         scale_inputs: bool = True,
@@ -117,7 +117,7 @@ class RNNRegressor(RegressorMixin, SequenceEstimator):
         """Return the values in the form of ``y``: for each sequence, or for each step in the form of ``X``."""
         sequences, outputs = self._outputs(X, lengths)
         values = self._values(outputs)
-        return sequences.like(values) if self.output == "each" else values
+        return sequences.like(values) if self.reads_each else values
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, lengths: npt.ArrayLike | None = None) -> float:
         """Return the coefficient of determination R squared, missing values left out; the mean over the outputs."""
@@ -144,13 +144,13 @@ class RNNRegressor(RegressorMixin, SequenceEstimator):
 
     def _values(self, outputs: Array) -> Array:
         """Return outputs as values: on the scale of the targets, one for each row where y had one."""
-        values = outputs if self._target_scaling is None else self._target_scaling.undo(outputs)
+        values = outputs if self._target_scaling is None else self._target_scaling.undo(outputs)  # in float64
         return values[:, 0] if self._one_value_ else values
 
-    def _read_targets(self, y: Any, sequences: Sequences, counts: Array, reset: bool) -> Array | Ragged:
-        steps = read_per_step("y", y, sequences) if self.output == "each" else None
+    def _read_targets(self, y: Any, sequences: Sequences, counts: Array, each: bool, reset: bool) -> Array | Ragged:
+        steps = read_per_step("y", y, sequences) if each else None
         options = {"ensure_2d": False, "ensure_all_finite": "allow-nan", "input_name": "y", "allow_nd": True}
-        values = check_array(y if steps is None else steps.values, dtype=sequences.steps.values.dtype, **options)
+        values = check_array(y if steps is None else steps.values, dtype=np.float64, **options)
         if values.ndim > 2:
             raise ShapeError(
                 f"y must hold one value, or a row of values, for each sequence; got shape {np.shape(y)}. For values of"

@@ -45,13 +45,13 @@ class Scaling(NamedTuple):
         """Return the scaling that changes nothing."""
         return cls(np.zeros(n), np.ones(n))
 
-    def apply(self, values: Array) -> Array:
-        """Return the columns brought to one scale, in their own precision."""
-        return ((values - self.mean) / self.scale).astype(values.dtype)
+    def apply(self, values: Array, dtype: npt.DTypeLike) -> Array:
+        """Return the columns brought to one scale; what is far from zero loses nothing if only then made float32."""
+        return ((values - self.mean) / self.scale).astype(dtype, copy=False)
 
-    def undo(self, values: Array) -> Array:
+    def undo(self, values: Array, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return what ``apply`` was given."""
-        return (values * self.scale + self.mean).astype(values.dtype)
+        return (values * self.scale + self.mean).astype(dtype, copy=False)
 
 
 def step_weights(weight: Array | Ragged | None, X: Ragged) -> Array | None:
@@ -114,7 +114,8 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
     def _mapped(self, X: Any, lengths: npt.ArrayLike | None, change: Any) -> Any:
         check_is_fitted(self)
         sequences: Sequences = read_sequences(self, X, lengths, reset=False)
-        result = sequences.like(change(Scaling(self.mean_, self.scale_), sequences.steps.values))
+        values = sequences.steps.values
+        result = sequences.like(change(Scaling(self.mean_, self.scale_), values, values.dtype))
         return result[..., 0] if sequences.flat else result
 
     def __sklearn_tags__(self) -> Any:

@@ -121,7 +121,7 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
             raise ArgumentError("X_val and y_val go together; give both or neither.")
         if X_val is not None:
             x_val, labels_val, _ = self._examples(X_val, y_val, None, reset=False)
-            watched = _examples(x_val, np.searchsorted(self.classes_, labels_val), None)
+            watched = _examples(x_val.astype(x.dtype), self._numbered(labels_val), None)
 
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31, size=4))
         network = self._network(x.shape[2], len(self.classes_))
@@ -150,7 +150,7 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
             h0: h before the first step ``(n_sequences, n_nodes)``; None is zeros.
         """
         check_is_fitted(self, "rnn_params_")
-        x, _ = self._read(X, reset=not hasattr(self, "_flat_"))
+        x = self._read(X, reset=not hasattr(self, "_flat_"))[0].astype(self.rnn_params_["Wx"].dtype)
         layer = SimpleRNN(x.shape[2], self.n_nodes, self.activation)
         h, _, tape = layer.forward(self.rnn_params_, x, h0)
         self._tape = layer, tape, h.shape
@@ -181,7 +181,7 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> Array:
         """Return the softmax: the probability of each class, ``(..., n_classes)``."""
         check_is_fitted(self, "output_params_")
-        x, _ = self._read(X, reset=False)
+        x = self._read(X, reset=False)[0].astype(self.rnn_params_["Wx"].dtype)
         h, _ = SimpleRNN(x.shape[2], self.n_nodes, self.activation).predict(self.rnn_params_, x)
         v = (h if self.output == "each" else h[:, -1]) @ self.output_params_["W"] + self.output_params_["b"]
         exponentials = np.exp(v - v.max(axis=-1, keepdims=True))
@@ -194,18 +194,29 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of labels that are right."""
-        return float(np.average(np.ravel(self.predict(X) == np.asarray(y)), weights=sample_weight))
+        _, labels, weight = self._examples(X, y, sample_weight, reset=False, all_of_them=True)
+        right = (self.predict(X) == labels).reshape(len(labels), -1).mean(axis=1)
+        return float(np.average(right, weights=weight))
 
     def _read(self, X: Any, reset: bool) -> tuple[Array, Sequences]:
         """Return the sequences as ``(n_sequences, n_steps, n_features)``, and as they came."""
-        dtype = self.rnn_params_["Wx"].dtype if hasattr(self, "rnn_params_") and not reset else None
-        sequences = read_sequences(self, X, None, reset, dtype)
+        sequences = read_sequences(self, X, None, reset)
         if not sequences.steps.even:
             raise ShapeError("X must hold sequences of one length; for others use RNNClassifier.")
-        return sequences.steps.pad(np.arange(len(sequences.steps)))[0], sequences
+        x, _ = sequences.steps.pad(np.arange(len(sequences.steps)))
+        return x, sequences
 
-    def _examples(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Array, Array, Array | None]:
-        """Return sequences, labels and weights; those of weight zero are left out."""
+    def _numbered(self, labels: Array) -> Array:
+        """Return the number of the class of each label."""
+        unknown = labels[~np.isin(labels, self.classes_)]
+        if unknown.size:
+            raise ArgumentError(f"y must hold classes of fit, {self.classes_.tolist()}; got {unknown.flat[0]!r}.")
+        return np.searchsorted(self.classes_, labels)
+
+    def _examples(
+        self, X: Any, y: Any, sample_weight: Any, reset: bool, all_of_them: bool = False
+    ) -> tuple[Array, Array, Array | None]:
+        """Return sequences, labels and weights; those of weight zero are left out but for a score."""
         x, sequences = self._read(X, reset)
         each = self.output == "each"
         labels = np.asarray(y) if each else column_or_1d(y, warn=True, dtype=None)
@@ -214,7 +225,7 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
             raise ShapeError(f"y must hold {of_each} of the {len(x)} sequences; got shape {labels.shape}.")
         check_classification_targets(labels.ravel())
         weight = read_weights(sample_weight, sequences, per_step=False)
-        counts = counting(weight, sequences, per_step=False)
+        counts = counting(None if all_of_them else weight, sequences, per_step=False)
         return x[counts], labels[counts], None if weight is None else np.asarray(weight)[counts]
 
     def network_problem(
@@ -233,7 +244,7 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
         if X is None:
             return NetworkProblem(network, params)
         x, labels, weight = self._examples(X, y, sample_weight, reset=False)
-        classes = np.searchsorted(self.classes_, labels)
+        classes = self._numbered(labels)
         return NetworkProblem(network, params, x, classes, "cross_entropy", None, weight)
 
     def _network(self, n_features: int, n_classes: int) -> Network:

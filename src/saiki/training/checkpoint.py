@@ -1,13 +1,17 @@
 """Checkpoints: what has been learnt, on the disk, so that a run that was cut off goes on as if nothing had happened."""
 
+import hashlib
 import os
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from time import monotonic
-from typing import final
+from types import CodeType, FunctionType
+from typing import Any, final
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from saiki import tensors
@@ -17,6 +21,36 @@ from saiki.training.epochs import Epoch
 
 LEAST_SECONDS = 1.0
 """Epochs that end sooner after the last one written are not written; whoever goes on repeats them."""
+
+
+def description(value: Any) -> str:
+    """Return a text that differs wherever a value would lead to other numbers: functions by what they do and hold.
+
+    >>> description(lambda n: 0.1) == description(lambda n: 0.2), description((8, 4))
+    (False, '(8, 4)')
+    """
+    if isinstance(value, FunctionType):
+        held = [cell.cell_contents for cell in value.__closure__ or ()]
+        code = hashlib.sha256(repr((value.__code__.co_code, value.__code__.co_names)).encode()).hexdigest()
+        parts = [description(part) for part in (value.__code__.co_consts, held, value.__defaults__ or ())]
+        return f"function {code} of {parts}"
+    if isinstance(value, CodeType):
+        return hashlib.sha256(repr((value.co_code, value.co_names)).encode()).hexdigest() + description(value.co_consts)
+    if isinstance(value, np.ndarray):
+        return f"array {value.dtype} {value.shape} {hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key!r}: {description(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return f"({', '.join(map(description, value))})"
+    if is_dataclass(value) and not isinstance(value, type):
+        return description({field.name: getattr(value, field.name) for field in fields(value)})
+    text = repr(value)
+    if " at 0x" not in text:
+        return text
+    try:
+        return hashlib.sha256(pickle.dumps(value)).hexdigest()
+    except Exception:  # what cannot be pickled is known by its type alone
+        return type(value).__qualname__
 
 
 @final
@@ -45,7 +79,7 @@ class Checkpoint:
             CheckpointError: another process holds it.
             OSError: the folder is missing or read-only, or the disk is full.
         """
-        path = Path(path)
+        path = Path(path).resolve()
         check_writable(path)
         lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=0)
         try:

@@ -26,13 +26,14 @@ class Epoch:
     """What has been learnt after so many epochs.
 
     Attributes:
-        count: how many epochs there have been.
+        count: how many epochs there have been, in this fit.
         params: the parameters.
         optimizer_state: the optimizer's state.
         random_state: the state of the source of randomness.
         seed: what the weights at the beginning were drawn from.
         losses: the mean loss of each epoch, as its batches saw it before they were learnt from.
         scores: the score of each epoch on the validation data, higher being better; empty where there are none.
+        earlier: the losses and the scores of the fits before, on which this one goes on.
         best: the parameters with the best score so far, where these are to be kept.
         waited: how many epochs there have been since the last that was better than all before.
         done: whether it is time to stop.
@@ -45,6 +46,7 @@ class Epoch:
     seed: tuple[int, ...] = ()
     losses: tuple[float, ...] = ()
     scores: tuple[float, ...] = ()
+    earlier: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
     best: Params | None = None
     waited: int = 0
     done: bool = False
