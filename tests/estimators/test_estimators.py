@@ -18,6 +18,7 @@ from saiki.estimators.options import LEARNING_RATES, PARAMETERS
 from saiki.layers.readout import KINDS
 from saiki.optimizers import OPTIMIZERS
 from saiki.training.epochs import Epoch
+from saiki.training.examples import Examples, Ragged
 from tests.estimators.data import classifier, named, ragged, regressor
 
 ESTIMATORS = [classifier, regressor]
@@ -467,14 +468,15 @@ def test_far_from_zero_in_float32(rng: np.random.Generator) -> None:
     assert r2_score(y, model.predict(1e9 + X)) == pytest.approx(model.score(1e9 + X, y))
 
 
-def test_a_class_of_one_is_learnt_from(rng: np.random.Generator) -> None:
+def test_what_is_set_aside(rng: np.random.Generator) -> None:
     X = rng.standard_normal((40, 3, 1))
-    y = np.array(["alone"] + ["b", "c"] * 19 + ["zero"])
-    X[0], X[-1] = -9, 9
-    model = classifier(early_stopping=True, max_iter=60, n_iter_no_change=60)
-    for seed in range(5):  # whatever is set aside, it is none that is alone in its class
-        model.set_params(random_state=seed).fit(X, y)
-        assert {"alone", "zero"} >= set(model.predict(X[[0, -1]]))
+    y = np.array([0.0] + [1, 2] * 19 + [3])
+    model = classifier(early_stopping=True, validation_fraction=0.25)
+    for _ in range(20):
+        learnt, held = model._split(Examples(Ragged.of_padded(X, None), y), rng)
+        assert isinstance(held.y, np.ndarray)
+        assert sorted(held.y) == [1] * 5 + [2] * 5  # of each class its share, and none that is alone in its class
+        assert len(learnt) == 30
     few = regressor(early_stopping=True, max_iter=20, n_iter_no_change=20).fit(X[:8], X[:8, 0, 0])
     assert len(set(few.validation_scores_)) > 5  # two are held out, not one that says nothing
 
