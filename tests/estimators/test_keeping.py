@@ -113,6 +113,11 @@ def test_what_cannot_be_saved(tmp_path: Path) -> None:
         saiki.save("model", tmp_path / "model")
     with pytest.raises(NotFittedError):
         saiki.save(classifier(), tmp_path / "model")
+    model = classifier().fit(np.ones((4, 2)), [0, 1, 0, 1])
+    for changes in ({"hidden_layer_sizes": 5}, {"solver": "sgd"}):
+        with pytest.raises(saiki.ArgumentError, match="changed since it was fitted"):
+            saiki.save(classifier().fit(np.ones((4, 2)), [0, 1, 0, 1]).set_params(**changes), tmp_path / "model")
+    saiki.save(model.set_params(max_iter=9, learning_rate="constant"), tmp_path / "model")
     with pytest.raises(FileNotFoundError):
         saiki.save(classifier().fit(np.ones((4, 2)), [0, 1, 0, 1]), tmp_path / "nowhere" / "model")
 

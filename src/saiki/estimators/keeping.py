@@ -41,7 +41,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     again.
 
     Raises:
-        ArgumentError: no such estimator, or labels that a file of numbers cannot hold.
+        ArgumentError: no such estimator, one whose parameters were changed since, or labels that a file of numbers
+            cannot hold.
         NotFittedError: it has not been fitted.
         OSError: the folder is missing or read-only, or the disk is full.
     """
@@ -52,6 +53,11 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
             " save the best_estimator_, of a pipeline each step."
         )
     check_is_fitted(estimator)
+    if not SOUND[type(estimator)](estimator):
+        raise ArgumentError(
+            "estimator has parameters that were changed since it was fitted, and no longer describe what it has learnt."
+            " Set them back, or fit again."
+        )
     parameters = {name: _plain(value) for name, value in estimator.get_params(deep=False).items()}
     learnt = {name: vars(estimator)[name] for name in estimator.learnt if name in vars(estimator)}
     if isinstance(estimator, FittedNetwork):
@@ -156,6 +162,8 @@ def _scaling(name: str, scaling: Scaling) -> Scaling:
 def _sound_network(estimator: Any) -> bool:
     """Whether what a classifier or regressor has learnt fits together."""
     F, K = estimator.network_.sizes
+    if estimator.network_ != network_of(estimator, len(estimator._scaling.mean), estimator.n_outputs_):
+        return False
     target = estimator._target_scaling
     epoch = estimator._epoch
     history = (*epoch.losses, *epoch.scores, *epoch.earlier[0], *epoch.earlier[1])
