@@ -88,9 +88,9 @@ def _check_folder(path: Path) -> None:
     """Raise an ``OSError`` that names the folder, not a temporary file in it."""
     folder = path.resolve().parent
     if not folder.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(folder))
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
     if not os.access(folder, os.W_OK):
-        raise PermissionError(errno.EACCES, "this folder may not be written", str(folder))
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
 
 def _is_device(path: Path) -> bool:
