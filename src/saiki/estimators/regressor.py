@@ -114,9 +114,12 @@ class RNNRegressor(RegressorMixin, SequenceEstimator):
         return self
 
     def predict(self, X: Any, lengths: npt.ArrayLike | None = None) -> Any:
-        """Return the values in the form of ``y``: for each sequence, or for each step in the form of ``X``."""
+        """Return the values in the form of ``y``: for each sequence, or for each step in the form of ``X``.
+
+        They are float32 where X is, else float64.
+        """
         sequences, outputs = self._outputs(X, lengths)
-        values = self._values(outputs)
+        values = self._values(outputs).astype(sequences.steps.values.dtype)
         return sequences.like(values) if self.reads_each else values
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, lengths: npt.ArrayLike | None = None) -> float:
@@ -143,8 +146,8 @@ class RNNRegressor(RegressorMixin, SequenceEstimator):
         return (values[0] if single else values), state
 
     def _values(self, outputs: Array) -> Array:
-        """Return outputs as values: on the scale of the targets, one for each row where y had one."""
-        values = outputs if self._target_scaling is None else self._target_scaling.undo(outputs)  # in float64
+        """Return outputs as values: on the scale of the targets, in float64, one for each row where y had one."""
+        values = outputs.astype(np.float64) if self._target_scaling is None else self._target_scaling.undo(outputs)
         return values[:, 0] if self._one_value_ else values
 
     def _read_targets(self, y: Any, sequences: Sequences, counts: Array, each: bool, reset: bool) -> Array | Ragged:
