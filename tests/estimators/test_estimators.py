@@ -313,7 +313,7 @@ def test_every_parameter_is_declared_once() -> None:
 NAN = np.full((4, 3, 1), np.nan)
 X4 = np.ones((4, 3, 2))
 BAD: list[tuple[Any, Any, dict[str, Any], str]] = [
-    (np.ones(4), np.ones(4), {}, "Expected 2D array|X must be"),
+    (np.ones(4), np.ones(4), {}, r"one sequence of one feature is X\[None, :, None\]"),
     (np.ones((4, 3, 2, 2)), np.ones(4), {}, r"X must be \(n_sequences, n_steps, n_features\), a list of"),
     (NAN, np.ones(4), {}, r"X must be finite; got nan.*give lengths= where NaN is padding"),
     ([np.ones((2, 2)), np.ones((2, 3))], [0, 1], {}, r"X\[1\] must be \(n_steps, n_features\)"),

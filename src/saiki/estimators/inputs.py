@@ -125,6 +125,11 @@ def _read_array(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bo
             AxesWarning,
             stacklevel=6,
         )
+    if X.ndim < 2:
+        raise ShapeError(
+            f"X must be {FORMS}; got shape {X.shape}. Reshape your data: one sequence of one feature is"
+            " X[None, :, None]."
+        )
     options: dict[str, Any] = {"dtype": DTYPES, "ensure_all_finite": False, "order": "C"}
     if flat and (reset or estimator._flat_):
         # Its messages are those that scikit-learn's users know; it also sets or checks n_features_in_.
