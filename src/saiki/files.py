@@ -43,6 +43,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         os.unlink(temporary)
         raise
+    _sync_names(path.parent)
 
 
 def previous_of(path: Path) -> Path:
@@ -71,6 +72,7 @@ def replace_and_keep(path: Path, data: bytes) -> None:
     if path.exists():
         os.replace(path, previous_of(path))
     os.replace(new, path)
+    _sync_names(path.parent)
 
 
 def check_writable(path: Path) -> None:
@@ -82,6 +84,16 @@ def check_writable(path: Path) -> None:
     if not _is_device(path):
         _check_folder(path)
         tempfile.TemporaryFile(dir=path.resolve().parent).close()
+
+
+def _sync_names(folder: Path) -> None:
+    """Have the names in a folder on the disk, too, where the system lets a folder be opened."""
+    if hasattr(os, "O_DIRECTORY"):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _check_folder(path: Path) -> None:
