@@ -67,9 +67,25 @@ class Loss:
         if not self.of_classes:
             return self.function(output, target)
         target = target * (1 - self.label_smoothing) + self.label_smoothing / output.shape[-1]
-        output = output - np.real(output).max(axis=-1, keepdims=True)
-        value, slope = self.function(output, target, np.log(np.exp(output).sum(axis=-1, keepdims=True)))
+        output, log_sum = _shifted(output)
+        value, slope = self.function(output, target, log_sum)
         return value.sum(axis=-1, keepdims=True), slope
+
+
+def _shifted(logits: Array) -> tuple[Array, Array]:
+    """Return logits less the largest of their row, and the logarithm of the sum of the row's exponentials then."""
+    logits = logits - np.real(logits).max(axis=-1, keepdims=True)
+    return logits, np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+
+
+def log_softmax(logits: Array) -> Array:
+    """Return the logarithms of the softmax over the last axis; finite for any finite logits.
+
+    >>> np.exp(log_softmax(np.array([1000.0, 1000.0]))).tolist()
+    [0.5, 0.5]
+    """
+    logits, log_sum = _shifted(logits)
+    return logits - log_sum
 
 
 def squared_error(output: Array, target: Array) -> tuple[Array, Array]:

@@ -14,11 +14,12 @@ from sklearn.metrics import accuracy_score, r2_score
 
 import saiki
 from saiki.arrays import Array
-from saiki.estimators.options import LEARNING_RATES, PARAMETERS
+from saiki.estimators.options import LEARNING_RATES, PARAMETERS, REGRESSION_LOSSES
 from saiki.layers.readout import KINDS
 from saiki.optimizers import OPTIMIZERS
 from saiki.training.epochs import Epoch
 from saiki.training.examples import Examples, Ragged
+from tests.estimators.data import ESTIMATORS as EVERY
 from tests.estimators.data import classifier, named, ragged, regressor
 
 ESTIMATORS = [classifier, regressor]
@@ -236,7 +237,7 @@ def test_every_parameter(changes: dict[str, Any], rng: np.random.Generator) -> N
     saiki.check_gradients(model, X[:3], np.arange(3))
 
 
-@pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber", saiki.losses.huber(0.3)], ids=named)
+@pytest.mark.parametrize("loss", [*REGRESSION_LOSSES, saiki.losses.huber(0.3)], ids=named)
 def test_losses_of_the_regressor(loss: Any, rng: np.random.Generator) -> None:
     X = rng.standard_normal((40, 5, 1))
     model = regressor(loss=loss, max_iter=100).fit(X, X[:, -1, 0])
@@ -593,6 +594,13 @@ def test_divergence_is_said(rng: np.random.Generator) -> None:
         model.fit(X, 1e100 * X[:, 0, 0])
 
 
+@pytest.mark.parametrize("name", [name for name, cls in EVERY.items() if hasattr(cls, "predict")])
+def test_every_estimator_that_predicts_is_certified(name: str, rng: np.random.Generator) -> None:
+    model, X, y = EVERY[name](), rng.standard_normal((6, 4, 2)), np.arange(6) % 2
+    assert saiki.check_gradients(model).worst < 1e-10
+    assert saiki.check_gradients(model.fit(X, y), X, y).worst < 1e-10
+
+
 def test_certificates_of_estimators(rng: np.random.Generator) -> None:
     sequences, _, _ = ragged(rng, 6)
     for model, y in (
@@ -607,10 +615,6 @@ def test_certificates_of_estimators(rng: np.random.Generator) -> None:
             saiki.check_gradients(model, sequences, y, sample_weight=np.arange(6)),
         ):
             assert certificate.worst < 1e-10
-    scratch = saiki.ScratchSimpleRNNClassifier(n_nodes=3, epochs=2)
-    X = rng.standard_normal((6, 4, 2))
-    assert saiki.check_gradients(scratch).worst < 1e-10
-    assert saiki.check_gradients(scratch.fit(X, np.arange(6) % 2), X, np.arange(6) % 2).worst < 1e-10
 
 
 def test_the_same_seed_gives_the_same(rng: np.random.Generator) -> None:

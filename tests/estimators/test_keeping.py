@@ -10,7 +10,8 @@ from sklearn.exceptions import NotFittedError
 
 import saiki
 from saiki import tensors
-from tests.estimators.data import classifier, named, ragged, regressor
+from saiki.estimators import keeping
+from tests.estimators.data import ESTIMATORS, classifier, named, ragged, regressor
 
 MODELS = [
     classifier(),
@@ -106,6 +107,11 @@ def test_the_scaler_and_the_class_of_the_course(tmp_path: Path, rng: np.random.G
         tensors.write(tmp_path / "forged", _changed(tensors.read(tmp_path / file), path, value))
         with pytest.raises(saiki.FileError, match="no sound estimator"):
             saiki.load(tmp_path / "forged")
+
+
+def test_every_estimator_is_kept() -> None:
+    assert keeping.KINDS == ESTIMATORS
+    assert keeping.SOUND.keys() == set(ESTIMATORS.values())
 
 
 def test_what_cannot_be_saved(tmp_path: Path) -> None:

@@ -231,13 +231,11 @@ class SequenceEstimator(CallbackSupportMixin, FittedNetwork):
     @final
     def _scaled(self, examples: Examples, params: Params) -> Examples:
         """Return the examples as the network sees them, in its precision."""
-        dtype = precision_of(params)
-        X, y = examples.X.with_values(self._scaling.apply(examples.X.values, dtype)), examples.y
-        values = y.values if isinstance(y, Ragged) else y
+        dtype, targets = precision_of(params), examples.targets
         if self._target_scaling is not None:
-            values = self._target_scaling.apply(values.reshape(len(values), -1), dtype).reshape(values.shape)
-        values = values.astype(dtype, copy=False)
-        return Examples(X, y.with_values(values) if isinstance(y, Ragged) else values, examples.weight)
+            targets = self._target_scaling.apply(targets.reshape(len(targets), -1), dtype).reshape(targets.shape)
+        X = examples.X.with_values(self._scaling.apply(examples.X.values, dtype))
+        return replace(examples.with_targets(targets.astype(dtype, copy=False)), X=X)
 
     @final
     def _split(self, examples: Examples, rng: np.random.Generator) -> tuple[Examples, Examples]:

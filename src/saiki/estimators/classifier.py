@@ -19,7 +19,7 @@ from saiki.estimators.callbacks import with_callbacks
 from saiki.estimators.inputs import Sequences, as_labels, read_per_step
 from saiki.estimators.options import documented
 from saiki.estimators.scaling import Scaling
-from saiki.losses import Loss
+from saiki.losses import Loss, log_softmax
 from saiki.optimizers import Optimizer, Schedule
 from saiki.training.epochs import Epoch
 from saiki.training.examples import Examples, Ragged
@@ -135,13 +135,13 @@ class RNNClassifier(ClassifierMixin, SequenceEstimator):
     def predict_proba(self, X: Any, lengths: npt.ArrayLike | None = None) -> Any:
         """Return the probability of each class, ``(n_sequences, n_classes)``, or for each step in the form of ``X``."""
         sequences, outputs = self._outputs(X, lengths)
-        probabilities = _softmax(outputs)
+        probabilities = np.exp(log_softmax(outputs))
         return sequences.like(probabilities) if self.reads_each else probabilities
 
     def predict_log_proba(self, X: Any, lengths: npt.ArrayLike | None = None) -> Any:
         """Return the logarithms of the probabilities of ``predict_proba``."""
         sequences, outputs = self._outputs(X, lengths)
-        logarithms = _log_softmax(outputs)
+        logarithms = log_softmax(outputs)
         return sequences.like(logarithms) if self.reads_each else logarithms
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, lengths: npt.ArrayLike | None = None) -> float:
@@ -170,7 +170,7 @@ class RNNClassifier(ClassifierMixin, SequenceEstimator):
     def step_proba(self, x: npt.ArrayLike, state: Mapping[str, Array] | None = None) -> tuple[Array, dict[str, Array]]:
         """Read one more step of live streams, and return the probability of each class; otherwise as ``step``."""
         outputs, single, state = self._stepped(x, state)
-        probabilities = _softmax(outputs)
+        probabilities = np.exp(log_softmax(outputs))
         return (probabilities[0] if single else probabilities), state
 
     def _read_targets(self, y: Any, sequences: Sequences, counts: Array, each: bool, reset: bool) -> Array | Ragged:
@@ -218,7 +218,7 @@ class RNNClassifier(ClassifierMixin, SequenceEstimator):
         return self.classes_ if not hasattr(self, "_epoch") and hasattr(self, "classes_") else found
 
     def _weighed(self, examples: Examples) -> Examples:
-        y = examples.y.values if isinstance(examples.y, Ragged) else examples.y
+        y, weights = examples.targets, examples.target_weights
         if (y == UNKNOWN).any():
             raise ArgumentError(
                 f"y must hold the classes of the first fit, {self.classes_.tolist()}; got others. Name all classes in"
@@ -226,23 +226,14 @@ class RNNClassifier(ClassifierMixin, SequenceEstimator):
             )
         if self.class_weight is None:
             return examples
-        weight = examples.weight
-        if isinstance(examples.y, Ragged):
-            own = np.ones(len(y)) if weight is None else (
-                weight.values if isinstance(weight, Ragged) else weight[examples.y.owners()]
-            )  # fmt: skip
-        else:
-            assert not isinstance(weight, Ragged)
-            own = np.ones(len(y)) if weight is None else weight
+        own = np.ones(len(y)) if weights is None else weights.astype(np.float64)
         there = ~np.isnan(y)
         classes = y[there].astype(int)
         by_class = self._class_weights(np.bincount(classes, own[there], len(self.classes_)))
-        own = own.astype(np.float64)
         own[there] *= by_class[classes]
         if not own[there].any():
             raise ArgumentError("class_weight leaves only weights of zero. Give at least one class more.")
-        new = examples.y.with_values(own) if isinstance(examples.y, Ragged) else own
-        return Examples(examples.X, examples.y, new)
+        return examples.with_target_weights(own)
 
     def _class_weights(self, counts: Array) -> Array:
         """Return the weight of each class, of which there is so much."""
@@ -286,13 +277,3 @@ def _missing(labels: Array) -> Array:
         return np.zeros(len(labels), bool)
     none = ("NoneType", "NAType", "NaTType")
     return np.array([type(v).__name__ in none or (isinstance(v, float) and np.isnan(v)) for v in labels], bool)
-
-
-def _log_softmax(logits: Array) -> Array:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-
-
-def _softmax(logits: Array) -> Array:
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)

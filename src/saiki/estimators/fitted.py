@@ -92,14 +92,7 @@ class FittedNetwork(BaseEstimator, ABC):
     @final
     def _score_of(self, params: Params, examples: Examples) -> float:
         """Return the score on examples."""
-        outputs = self._predicted(params, examples.X)
-        y, weight = examples.y, examples.weight
-        if isinstance(y, Ragged):
-            if weight is not None:
-                weight = weight.values if isinstance(weight, Ragged) else weight[y.owners()]
-            y = y.values
-        assert not isinstance(weight, Ragged)
-        return self._score(outputs, y, weight)
+        return self._score(self._predicted(params, examples.X), examples.targets, examples.target_weights)
 
     @final
     def _stepped(self, x: npt.ArrayLike, state: Mapping[str, Array] | None) -> tuple[Array, bool, dict[str, Array]]:

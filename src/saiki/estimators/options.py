@@ -32,7 +32,10 @@ LEARNING_RATES: dict[str, Callable[[float, int], Schedule]] = {
 
 FALLING = "cosine", "step"
 
-REGRESSION_LOSSES = {name: LOSSES[name] for name in ("squared_error", "absolute_error", "huber")}
+REGRESSION_LOSSES = {
+    name: loss for name, loss in LOSSES.items() if not loss.of_classes and loss.between == (-np.inf, np.inf)
+}
+"""The losses of any numbers, by name."""
 
 AUTO_BATCH = 32
 """The batch size "auto", where there are so many sequences."""
@@ -145,6 +148,10 @@ def _n_jobs(name: str, value: Any) -> None:  # noqa: ARG001
         pass
 
 
+def _named(table: Mapping[str, Any]) -> str:
+    return ", ".join(f'"{name}"' for name in table)
+
+
 class Parameter(NamedTuple):
     """A parameter of an estimator.
 
@@ -182,11 +189,10 @@ PARAMETERS: dict[str, Parameter] = {
         " ``(n_filters, kernel_size, stride)``; None is none.",
         optional=True,
     ),
-    "loss": Parameter(_loss, 'what training makes small: "squared_error", "absolute_error", "huber", or a ``Loss``.'),
+    "loss": Parameter(_loss, f"what training makes small: {_named(REGRESSION_LOSSES)}, or a ``Loss``."),
     "solver": Parameter(
         _solver,
-        '"adam", "adamw", "sgd", "momentum", "nesterov", "rmsprop", "adagrad", or an ``Optimizer``, which then has its'
-        " own learning rate.",
+        f"{_named(OPTIMIZERS)}, or an ``Optimizer``, which then has its own learning rate.",
     ),
     "solver_options": Parameter(
         _solver_options,

@@ -176,13 +176,7 @@ class RNNRegressor(RegressorMixin, SequenceEstimator):
     def _scaling_of_targets(self, examples: Examples) -> Scaling | None:
         if not self.scale_targets:
             return None
-        y, weight = examples.y, examples.weight
-        values = y.values if isinstance(y, Ragged) else y
-        if isinstance(weight, Ragged):
-            weight = weight.values
-        elif weight is not None and isinstance(y, Ragged):
-            weight = weight[y.owners()]
-        return Scaling.of(values.reshape(len(values), -1), weight)
+        return Scaling.of(examples.targets.reshape(len(examples.targets), -1), examples.target_weights)
 
     def _loss(self) -> str | Loss:
         return self.loss

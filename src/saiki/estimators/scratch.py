@@ -17,7 +17,7 @@ from saiki.estimators.base import SOME_FEATURES, SOME_OUTPUTS, NetworkProblem
 from saiki.estimators.inputs import Sequences, counting, read_sequences, read_weights
 from saiki.initializers import he, normal, xavier
 from saiki.layers import Dense, Gradients, Network, Readout, SimpleRNN
-from saiki.losses import evaluate
+from saiki.losses import evaluate, log_softmax
 from saiki.optimizers import Optimizer, adagrad, sgd
 from saiki.training import train
 from saiki.training.examples import Examples, Ragged
@@ -184,8 +184,7 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
         x = self._read(X, reset=False)[0].astype(self.rnn_params_["Wx"].dtype)
         h, _ = SimpleRNN(x.shape[2], self.n_nodes, self.activation).predict(self.rnn_params_, x)
         v = (h if self.output == "each" else h[:, -1]) @ self.output_params_["W"] + self.output_params_["b"]
-        exponentials = np.exp(v - v.max(axis=-1, keepdims=True))
-        return exponentials / exponentials.sum(axis=-1, keepdims=True)
+        return np.exp(log_softmax(v))
 
     def predict(self, X: Any) -> Array:
         """Return the most likely label of each sequence or, with ``output="each"``, of each step."""

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from time import monotonic
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any, final
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from saiki import tensors
+from saiki.engines.building import fingerprint
 from saiki.errors import CheckpointError, FileError
 from saiki.files import check_writable, previous_of, replace_and_keep
 from saiki.training.epochs import Epoch
@@ -31,11 +32,8 @@ def description(value: Any) -> str:
     """
     if isinstance(value, FunctionType):
         held = [cell.cell_contents for cell in value.__closure__ or ()]
-        code = hashlib.sha256(repr((value.__code__.co_code, value.__code__.co_names)).encode()).hexdigest()
-        parts = [description(part) for part in (value.__code__.co_consts, held, value.__defaults__ or ())]
-        return f"function {code} of {parts}"
-    if isinstance(value, CodeType):
-        return hashlib.sha256(repr((value.co_code, value.co_names)).encode()).hexdigest() + description(value.co_consts)
+        code = hashlib.sha256(fingerprint(value.__code__)).hexdigest()
+        return f"function {code} of {description(held)} {description(value.__defaults__)}"
     if isinstance(value, np.ndarray):
         return f"array {value.dtype} {value.shape} {hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}"
     if isinstance(value, dict):

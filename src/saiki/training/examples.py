@@ -152,6 +152,29 @@ class Examples:
         total = float(self.n_targets[which].sum() * self.weights.sum() / self.n_targets.sum())
         return Batch(X, y, lengths, weight, total or None)
 
+    @property
+    def targets(self) -> Array:
+        """The targets of all sequences, or of all steps, a row for each."""
+        return self.y.values if isinstance(self.y, Ragged) else self.y
+
+    @property
+    def target_weights(self) -> Array | None:
+        """How much each row of the targets counts; None where all count alike."""
+        if isinstance(self.weight, Ragged):
+            return self.weight.values
+        return self.weight[self.y.owners()] if self.weight is not None and isinstance(self.y, Ragged) else self.weight
+
+    def with_targets(self, targets: Array) -> "Examples":
+        """Return the same sequences with other targets, a row for each as in ``targets``."""
+        return Examples(self.X, self._per_row(targets), self.weight)
+
+    def with_target_weights(self, weights: Array) -> "Examples":
+        """Return the same examples with other weights, one for each row of ``targets``."""
+        return Examples(self.X, self.y, self._per_row(weights))
+
+    def _per_row(self, rows: Array) -> Array | Ragged:
+        return self.y.with_values(rows) if isinstance(self.y, Ragged) else rows
+
     def digest(self) -> str:
         """Return the SHA-256 of everything."""
         digest = hashlib.sha256()
