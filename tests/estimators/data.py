@@ -28,6 +28,9 @@ def regressor(**changes: Any) -> saiki.RNNRegressor:
     return saiki.RNNRegressor(**(QUICK | changes))
 
 
+MAKERS = [classifier, regressor]
+
+
 def ragged(rng: np.random.Generator, n: int = 40, longest: int = 6) -> tuple[list[Array], Array, Array]:
     """Return sequences of different lengths, the same padded with NaN, and their lengths."""
     lengths = rng.integers(1, longest + 1, size=n)
