@@ -6,13 +6,12 @@ machine's peak (``tile.py``). What one shape of batch needs is made once (``plan
 sets a few addresses and runs.
 """
 
-import math
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from functools import cache
 from threading import Lock
-from typing import Any, TypeAlias, final
+from typing import Any, final
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from saiki.arrays import Array, Params, as_lengths
 from saiki.cells import Cell
 from saiki.engines.blas import single_threaded
 from saiki.engines.chain import Chain, Link
+from saiki.engines.goals import Rules, set_goal, set_memories, set_rates
 from saiki.engines.layout import Size
 from saiki.engines.loops import overwritten
 from saiki.engines.native import address
@@ -28,11 +28,9 @@ from saiki.engines.tape import Goal, Schedule, Tape, Update, Walk
 from saiki.engines.threads import slices, threads
 from saiki.errors import ArgumentError, DtypeError
 from saiki.losses import Loss
-from saiki.optimizers import NormLimit, Optimizer, Rule
+from saiki.optimizers import Optimizer, Rule
 
 running = single_threaded
-
-Rules: TypeAlias = tuple[Rule | NormLimit, ...]
 
 PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -214,7 +212,7 @@ def train(
     plan, held = ready
     try:
         states = optimizer.apart(state)
-        if not plan.trains or not _set_goal(plan, goal, held) or not _set_memories(plan, rules, states, held):
+        if not plan.trains or not set_goal(plan, goal, held) or not set_memories(plan, rules, states, held):
             return None
         new = [np.empty(plan.n_gradients, X.dtype) for _ in plan.new]
         for k, array in enumerate(new):
@@ -233,9 +231,6 @@ def train(
         del held
         plan.busy = False
 
-
-LARGEST_WEIGHT = 1e18
-"""Weights above it may overflow when they are added up, and are left to the layers, who are careful."""
 
 MOST_AHEAD = 1_000_000
 """How many numbers of parameters and memories may be kept for updates that nobody has looked at yet."""
@@ -258,12 +253,12 @@ def train_all(
         states = optimizer.apart(state)
         if plan.size.n_threads > 1 or not plan.trains or n * plan.n_gradients * len(plan.new) > MOST_AHEAD:
             return None
-        if not _set_goal(plan, Goal(y, loss), held) or not _set_memories(plan, rules, states, held):
+        if not set_goal(plan, Goal(y, loss), held) or not set_memories(plan, rules, states, held):
             return None
         flats = [np.empty((n, plan.n_gradients), X.dtype) for _ in plan.new]
         rates, losses = np.empty((n, *plan.rates.shape), X.dtype), np.empty(n, X.dtype)
         for step in range(n):
-            _set_rates(rates[step], rules, states, step)
+            set_rates(rates[step], rules, states, step)
         plan.slots[Slot.GRADIENTS] = address(plan.total)
         plan.set("first walk back", "wants_dx", 0)
         plan.train_again(Xs, ys, flats, rates, losses)
@@ -313,7 +308,7 @@ def learn(
         return None
     plan, held = ready
     try:
-        if not plan.learns or not _set_goal(plan, goal, held):
+        if not plan.learns or not set_goal(plan, goal, held):
             return None
         gradients, dX = np.empty(plan.n_gradients, X.dtype), np.empty(X.shape, X.dtype)
         plan.slots[Slot.GRADIENTS], plan.slots[Slot.DX] = address(gradients), address(dX)
@@ -326,89 +321,6 @@ def learn(
     finally:
         del held
         plan.busy = False
-
-
-def _set_goal(plan: Plan, goal: Goal, held: list[Array]) -> bool:
-    """Point at the targets, and say how much each counts; False if they are not the plain case."""
-    T, B, K = plan.outputs.shape
-    rows = (B,) if plan.reads else (B, T)
-    of_classes = goal.loss.of_classes
-    try:
-        targets = np.asarray(goal.y)
-    except ValueError:  # a ragged list
-        return False
-    if targets.shape == rows:
-        fits = of_classes or K == 1
-    else:
-        fits = targets.shape == (*rows, K) and not of_classes
-    if not fits or targets.dtype.kind not in "biuf" or not plan.rows:
-        return False
-    weights = None
-    if targets.dtype.kind == "f" and math.isnan(np.vdot(targets, targets)):  # some are missing
-        missing = np.isnan(targets)
-        if targets.size > math.prod(rows):
-            return False
-        targets, weights = np.where(missing, 0, targets), ~missing.reshape(rows)
-    if goal.sample_weight is not None or goal.total is not None:
-        weights = _weights(goal, rows, weights)
-        if weights is None:
-            return False
-    held.append(np.ascontiguousarray(targets, plan.size.dtype))
-    if targets.dtype.kind == "f" and targets.dtype != plan.size.dtype:  # rounding may hide a wrong one
-        low, high = goal.loss.between
-        wrong = (held[-1] != targets) if of_classes else (targets < low) | (targets > high)
-        if wrong.any():
-            return False
-    plan.slots[Slot.TARGETS] = address(held[-1])
-    total: Any = plan.rows
-    if weights is not None:
-        held.append(np.ascontiguousarray(weights, plan.size.dtype))
-        plan.slots[Slot.WEIGHTS] = address(held[-1])
-        total = plan.sum_of_rows(weights)
-    plan.weigh_by_row(weights is not None)
-    total = (total if of_classes else total * K) if goal.total is None else goal.total
-    plan.scale[0] = 1 / total if total > 0 else 0.0
-    return True
-
-
-def _weights(goal: Goal, rows: tuple[int, ...], exists: Array | None) -> Array | None:
-    """Return how much each row of targets counts, 0 where it is missing; None if they are not the plain case."""
-    if goal.total is not None and not (isinstance(goal.total, float) and 0 < goal.total < math.inf):
-        return None
-    weights = np.asarray(1.0 if goal.sample_weight is None else goal.sample_weight)
-    plain = weights.dtype.kind in "biuf" and weights.shape in ((), rows[:1], rows)
-    if not plain or not weights.size or not 0 <= weights.min() <= weights.max() < LARGEST_WEIGHT:
-        return None
-    weights = np.broadcast_to(weights.reshape(weights.shape + (1,) * (len(rows) - weights.ndim)), rows)
-    return weights if exists is None else weights * exists
-
-
-def _set_memories(plan: Plan, rules: Rules, states: list[Any], held: list[Array]) -> bool:
-    """Point at what the optimizer remembers, and set its rates; False if it is not the plain case."""
-    memories: list[Params] = []
-    for rule, state in zip(rules, states, strict=True):
-        if isinstance(rule, Rule):
-            memories += state[0]
-    _set_rates(plan.rates, rules, states, 0)
-    for m, memory in enumerate(memories):
-        for k, (name, shape) in enumerate(plan.params):
-            array = memory[name]
-            if array.shape != shape or array.dtype != plan.size.dtype:
-                return False
-            held.append(np.ascontiguousarray(array))
-            plan.old[m, k] = address(held[-1])
-    return True
-
-
-def _set_rates(rates: Array, rules: Rules, states: list[Any], step: int) -> None:
-    """Write the rates of an update, so many after the present one, for vectors and for matrices."""
-    k = 0
-    for rule, state in zip(rules, states, strict=True):
-        if isinstance(rule, Rule):
-            both = [rule.rates(state[1] + step, ndim) for ndim in (1, 2)]
-            for vectors, matrices in zip(*both, strict=True):
-                rates[0, k], rates[1, k] = vectors, matrices
-                k += 1
 
 
 def _ready(
