@@ -205,6 +205,22 @@ def evaluate(
     >>> float(value), dY.ravel().tolist()
     (0.5, [1.0, 0.0, 0.0])
     """
+    parts, dY = evaluate_parts(loss, Y, y, lengths, sample_weight, total)
+    return parts.sum(), dY
+
+
+def evaluate_parts(
+    loss: str | Loss,
+    Y: npt.ArrayLike,
+    y: npt.ArrayLike,
+    lengths: npt.ArrayLike | None = None,
+    sample_weight: npt.ArrayLike | None = None,
+    total: float | None = None,
+) -> tuple[Array, Array]:
+    """Return what each target adds to the mean loss, and the gradient of that with respect to ``Y``.
+
+    The parts are ``(B, T, K)``, or ``(B, T, 1)`` for a loss of classes, and without T after a readout. See ``evaluate``.
+    """
     loss = as_loss(loss)
     Y = as_float("Y", Y)
     target = as_float("y", y)
@@ -248,7 +264,7 @@ def evaluate(
 
     value, slope = loss(np.where(exists, Y, 0).astype(Y.dtype), target.astype(np.real(Y).dtype))
     weight = (weight / largest / (total or 1.0)).astype(np.real(Y).dtype)
-    return (value * weight).sum(), slope * weight
+    return value * weight, slope * weight
 
 
 def _like_outputs(Y: Array, target: Array) -> Array:

@@ -14,8 +14,9 @@ and backwards, from the last step to the first (Werbos 1990, "Backpropagation th
 It runs on complex numbers too, which is how complex-step differentiation proves it.
 """
 
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -69,10 +70,38 @@ def forward(
     return schedule.unwalk(tape.states["h"][1:]), tuple(map(schedule.unsort, final)), tape
 
 
+class Flow(NamedTuple):
+    """What flows back through time: the gradient of the loss with respect to every quantity of every step.
+
+    Attributes:
+        inputs: of each gate's pre-activation, or its input's part ``(T, B, G * H)``: the note's delta.
+        recurrent: of each gate's part that sees the previous state ``(T, B, R * H)``.
+        vectors: what each step adds to the gradient of each vector of the cell ``(T, B, H)``.
+        states: of each state ``(T + 1, B, H)``; that of the initial state is at index 0.
+    """
+
+    inputs: Array
+    recurrent: Array
+    vectors: Mapping[str, Array]
+    states: Mapping[str, Array]
+
+
 def backward(
     cell: Cell, params: Params, tape: Tape, dH: Array, dstates: tuple[Array, ...], tbptt: int | None
 ) -> tuple[Params, Array, tuple[Array, ...]]:
     """Backpropagate through time. See ``saiki.engines.tape.Engine``."""
+    schedule = tape.schedule
+    flow = flow_back(cell, params, tape, dH, dstates, tbptt)
+    dX = np.zeros(tape.x.shape, flow.inputs.dtype)
+    schedule.put_live(dX, schedule.live(flow.inputs) @ params["Wx"].T)
+    dinitial = tuple(schedule.unsort(flow.states[name][0]) for name in cell.states)
+    return weight_gradients(cell, params, tape, flow, schedule.live), schedule.unwalk(dX), dinitial
+
+
+def flow_back(
+    cell: Cell, params: Params, tape: Tape, dH: Array, dstates: tuple[Array, ...], tbptt: int | None
+) -> Flow:
+    """Walk back from the last step to the first. The arguments are those of ``backward``."""
     T, B, G, H = tape.a.shape
     schedule = tape.schedule
     dtype = np.result_type(tape.a, dH, *dstates)
@@ -80,7 +109,8 @@ def backward(
     dstate = {name: schedule.sort(d).astype(dtype) for name, d in zip(cell.states, dstates, strict=True)}
     dx_parts = np.zeros((T, B, G, H), dtype)
     dh_parts = np.zeros((T, B, len(cell.recurrent), H), dtype)
-    dparams = {name: np.zeros(H, dtype) for name in cell.vectors}
+    dvectors = {name: np.zeros((T, B, H), dtype) for name in cell.vectors}
+    seen_states = {name: np.zeros((T + 1, B, H), dtype) for name in cell.states}
 
     for t in reversed(range(T)):
         n = schedule.alive[t]
@@ -91,8 +121,8 @@ def backward(
                 d[: schedule.alive[t + 1]] = 0  # a sequence that ends here keeps what the loss says of its final state
         dstate["h"][:n] += dh_loss[t, :n]
         now = tape.at(cell, t) | {name: params[name] for name in cell.vectors}
-        now |= {f"d{name}": d[:n].copy() for name, d in dstate.items()}
-        for d in dstate.values():
+        for name, d in dstate.items():
+            now[f"d{name}"] = seen_states[name][t + 1, :n] = d[:n].copy()
             d[:n] = 0  # from here on, the gradients of the previous states
         for stage in reversed(cell.stages):
             grads = _as_tuple(stage.backward(*(now[name] for name in stage.wants)))
@@ -100,7 +130,7 @@ def backward(
                 if name.endswith("_prev"):
                     dstate[name.removesuffix("_prev")][:n] += grad
                 elif name in cell.vectors:
-                    dparams[name] += grad.sum(axis=0)
+                    dvectors[name][t, :n] += grad
                 else:
                     now[f"d{name}"] = grad  # of a gate, or of a value that the stage before saved
             for r, gate in enumerate(cell.recurrent):
@@ -116,26 +146,35 @@ def backward(
                     dstate["h"][:n] += seen
         for g, name in enumerate(cell.inputs):
             dx_parts[t, :n, g] = now[f"d{name}"]
+    for name, d in dstate.items():
+        seen_states[name][0] = d
+    return Flow(dx_parts.reshape(T, B, -1), dh_parts.reshape(T, B, -1), dvectors, seen_states)
 
-    rows = schedule.live(dx_parts)
-    rows = rows.reshape(len(rows), G * H)
-    dparams["Wx"] = schedule.live(tape.x).T @ rows
-    dX = np.zeros(tape.x.shape, dtype)
-    schedule.put_live(dX, rows @ params["Wx"].T)
+
+def weight_gradients(
+    cell: Cell, params: Params, tape: Tape, flow: Flow, select: Callable[[Array], Array]
+) -> Params:
+    """Add up what steps add to the gradient of each weight.
+
+    ``select`` picks the steps: from ``(T, B, ...)`` it returns rows ``(n, ...)``, each a step of a sequence.
+    """
+    H = tape.a.shape[-1]
+    rows = select(flow.inputs)
+    grads = {"Wx": select(tape.x).T @ rows}
     if "b" in params:
-        dparams["b"] = rows.sum(axis=0)
+        grads["b"] = rows.sum(axis=0)
     if cell.recurrent:
-        gate_rows = schedule.live(dh_parts)
-        rows = gate_rows.reshape(len(gate_rows), len(cell.recurrent) * H)
+        rows = select(flow.recurrent)
         seen_by = {"h_prev": tape.states["h"][:-1], **tape.saved}
         parts = [
-            schedule.live(_masked(seen_by[stage.sees], tape.mask)).T @ rows[:, _columns(cell, stage, H)]
+            select(_masked(seen_by[stage.sees], tape.mask)).T @ rows[:, _columns(cell, stage, H)]
             for stage in cell.stages
         ]
-        dparams["Wh"] = np.concatenate(parts, axis=1)
+        grads["Wh"] = np.concatenate(parts, axis=1)
     if "bh" in params:
-        dparams["bh"] = gate_rows[:, [cell.recurrent.index(gate) for gate in cell.apart]].sum(axis=0).ravel()
-    return dparams, schedule.unwalk(dX), tuple(schedule.unsort(d) for d in dstate.values())
+        of_gates = rows.reshape(len(rows), len(cell.recurrent), H).sum(axis=0)
+        grads["bh"] = of_gates[[cell.recurrent.index(gate) for gate in cell.apart]].ravel()
+    return grads | {name: select(parts).sum(axis=0) for name, parts in flow.vectors.items()}
 
 
 def _columns(cell: Cell, stage: Stage, H: int) -> slice:

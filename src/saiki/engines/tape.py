@@ -60,6 +60,15 @@ class Schedule:
         target = steps.reshape(steps.shape[0] * steps.shape[1], *steps.shape[2:])
         target[... if self.order is None else self._live] = rows
 
+    def rows_of(self, step: int) -> tuple[Array, Array]:
+        """Return where a step of the caller's time stands in ``(T, B, ...)``, for each sequence that has it.
+
+        >>> [rows.tolist() for rows in Schedule.of(np.array([1, 3, 2]), 3, 3, reverse=True).rows_of(1)]
+        [[1, 0], [0, 1]]
+        """
+        places = np.flatnonzero(self.lengths > step)
+        return (self.lengths[places] - 1 - step if self.reverse else np.full(len(places), step)), places
+
     @cached_property
     def _live(self) -> Array:
         return np.flatnonzero(np.arange(len(self.lengths)) < np.array(self.alive)[:, None])
