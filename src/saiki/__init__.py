@@ -17,6 +17,8 @@ from saiki.errors import (
     ShapeError,
 )
 from saiki.explain.gradients import Certificate, check_gradients
+from saiki.explain.microscope import trace
+from saiki.explain.traces import LayerTrace, Trace
 from saiki.explain.truncation import Truncation, truncation_error
 from saiki.layers import (
     GRU,
@@ -71,6 +73,7 @@ __all__ = [
     "Gradients",
     "Layer",
     "LayerNorm",
+    "LayerTrace",
     "Network",
     "RNNClassifier",
     "RNNRegressor",
@@ -82,6 +85,7 @@ __all__ = [
     "ShapeError",
     "SimpleRNN",
     "Stream",
+    "Trace",
     "Truncation",
     "cells",
     "check_gradients",
@@ -94,6 +98,7 @@ __all__ = [
     "save",
     "sequence_permutation_importance",
     "sequences",
+    "trace",
     "training",
     "truncation_error",
 ]

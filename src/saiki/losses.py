@@ -170,6 +170,16 @@ def as_loss(loss: str | Loss) -> Loss:
     return loss if isinstance(loss, Loss) else choose("loss", loss, LOSSES)
 
 
+def loss_for(Y: Array, y: npt.ArrayLike | None) -> str:
+    """Return the name of the loss that fits targets: the cross-entropy for class indices, else the squared error.
+
+    >>> loss_for(np.zeros((5, 3)), np.zeros(5)), loss_for(np.zeros((5, 1)), np.zeros(5))
+    ('cross_entropy', 'squared_error')
+    """
+    of_classes = y is not None and Y.shape[-1] > 1 and np.shape(y) == Y.shape[:-1]
+    return "cross_entropy" if of_classes else "squared_error"
+
+
 def evaluate(
     loss: str | Loss,
     Y: npt.ArrayLike,
@@ -219,7 +229,7 @@ def evaluate_parts(
 ) -> tuple[Array, Array]:
     """Return what each target adds to the mean loss, and the gradient of that with respect to ``Y``.
 
-    The parts are ``(B, T, K)``, or ``(B, T, 1)`` for a loss of classes, and without T after a readout. See ``evaluate``.
+    The parts are ``(B, T, K)``, or ``(B, T, 1)`` for a loss of classes; after a readout without T. See ``evaluate``.
     """
     loss = as_loss(loss)
     Y = as_float("Y", Y)

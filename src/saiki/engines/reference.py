@@ -98,9 +98,7 @@ def backward(
     return weight_gradients(cell, params, tape, flow, schedule.live), schedule.unwalk(dX), dinitial
 
 
-def flow_back(
-    cell: Cell, params: Params, tape: Tape, dH: Array, dstates: tuple[Array, ...], tbptt: int | None
-) -> Flow:
+def flow_back(cell: Cell, params: Params, tape: Tape, dH: Array, dstates: tuple[Array, ...], tbptt: int | None) -> Flow:
     """Walk back from the last step to the first. The arguments are those of ``backward``."""
     T, B, G, H = tape.a.shape
     schedule = tape.schedule
@@ -151,9 +149,7 @@ def flow_back(
     return Flow(dx_parts.reshape(T, B, -1), dh_parts.reshape(T, B, -1), dvectors, seen_states)
 
 
-def weight_gradients(
-    cell: Cell, params: Params, tape: Tape, flow: Flow, select: Callable[[Array], Array]
-) -> Params:
+def weight_gradients(cell: Cell, params: Params, tape: Tape, flow: Flow, select: Callable[[Array], Array]) -> Params:
     """Add up what steps add to the gradient of each weight.
 
     ``select`` picks the steps: from ``(T, B, ...)`` it returns rows ``(n, ...)``, each a step of a sequence.

@@ -18,9 +18,10 @@ import numpy.typing as npt
 from saiki.arrays import Array, Params, as_count, as_float, check_params
 from saiki.cells import Cell, as_cell
 from saiki.errors import ArgumentError, DtypeError, GradientError
+from saiki.explain.columns import aligned
 from saiki.layers import Embedding, Gradients, Layer, Network, Recurrent
-from saiki.layers.layer import precision_of
-from saiki.losses import Loss
+from saiki.layers.layer import map_state, precision_of
+from saiki.losses import Loss, loss_for
 
 STEP = 1e-20
 
@@ -100,9 +101,7 @@ class Certificate:
         cells = [("gradient of", "shape", "checked", "largest", "error", "by", "")]
         for name, shape, checked, largest, error, method, verdict in self.rows:
             cells.append((name, str(shape), str(checked), f"{largest:.2e}", f"{error:.1e}", method, verdict))
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
-        return "\n".join([self.model, *(line.rstrip() for line in lines)])
+        return f"{self.model}\n{aligned(cells)}"
 
 
 def check_gradients(
@@ -174,11 +173,10 @@ def check_gradients(
     tolerance = FLOAT32_TOLERANCE if dtype == np.float32 else None
 
     Y, final_state, _ = layer.forward(params, X, None, lengths, engine, np.random.default_rng(seed))
-    of_classes = y is not None and Y.shape[-1] > 1 and np.shape(y) == Y.shape[:-1]
-    target_loss = loss or ("cross_entropy" if of_classes else "squared_error")
-    state = _map_state(lambda part: _away_from_zero(rng, part.shape).astype(part.dtype), final_state)
+    target_loss = loss or loss_for(Y, y)
+    state = map_state(lambda part: _away_from_zero(rng, part.shape).astype(part.dtype), final_state)
     dY = _away_from_zero(rng, Y.shape).astype(Y.dtype)
-    dstate = _map_state(lambda part: _away_from_zero(rng, part.shape).astype(part.dtype), final_state)
+    dstate = map_state(lambda part: _away_from_zero(rng, part.shape).astype(part.dtype), final_state)
 
     def run(of: Params, X: Array, start: Any, engine: str | None) -> tuple[Any, Callable[[], Gradients]]:
         """Run the model to one number, and promise its gradients; dropout is the same every time."""
@@ -314,13 +312,6 @@ def _draw_params(layer: Layer, rng: np.random.Generator, dtype: np.dtype[Any]) -
 
 def _away_from_zero(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return rng.uniform(0.2, 1.0, shape) * rng.choice([-1.0, 1.0], shape)
-
-
-def _map_state(function: Callable[[Array], Array], state: Any) -> Any:
-    """Apply a function to every array of a state of any form."""
-    if isinstance(state, tuple):
-        return tuple(_map_state(function, part) for part in state)
-    return None if state is None else function(state)
 
 
 def _parts(state: Any, name: str = "state") -> dict[str, Array]:

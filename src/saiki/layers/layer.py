@@ -1,7 +1,7 @@
 """What every layer is: an immutable description with a pure forward and a pure backward."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, final
@@ -303,6 +303,13 @@ def flat_state(state: Any) -> list[Array]:
     if isinstance(state, tuple | list):
         return [array for part in state for array in flat_state(part)]
     return [] if state is None else [np.asarray(state)]
+
+
+def map_state(function: Callable[[Array], Array], state: Any) -> Any:
+    """Apply a function to every array of a state of any form."""
+    if isinstance(state, tuple | list):
+        return tuple(map_state(function, part) for part in state)
+    return None if state is None else function(np.asarray(state))
 
 
 def precision_of(params: Params) -> np.dtype[Any]:

@@ -1,0 +1,250 @@
+"""What a trace is: every number of one backpropagation through time, by the names of the equations."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, final
+
+import numpy as np
+
+from saiki.arrays import Array
+from saiki.errors import ArgumentError, choose
+from saiki.explain.worked import worked
+from saiki.layers import Layer, Recurrent
+
+FRAMES = "pandas", "polars", "pyarrow"
+"""The libraries whose data frames a trace can be had as."""
+
+
+class Kept(dict[str, Array]):
+    """Arrays by name; one that was not kept is an error that says what to do."""
+
+    def __missing__(self, name: str) -> Array:
+        raise ArgumentError(
+            f"this trace has no {name!r}; it has {', '.join(self) or 'nothing'}. Ask trace() for more quantities."
+        )
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class LayerTrace:
+    """What happened in one recurrent layer; arrays are ``(B, T, ...)``, zero beyond a sequence's length.
+
+    ``layer["a_i"]`` is a quantity of the cell's equations by its name there, ``layer["da_i"]`` the gradient of the loss
+    with respect to it.
+
+    Attributes:
+        name: where it stands in the model, such as "0" or "1/backward"; empty for the model itself.
+        layer: its description.
+        steps: the indices of the steps that were kept ``(T,)``.
+        lengths: the length of each sequence ``(B,)``.
+        initial: the states before the first step, by name ``(B, H)``.
+        forward: the inputs ``(B, T, F)`` as "inputs", and every quantity of the equations by name ``(B, T, H)``, in the
+            order in which they come about.
+        backward: the gradients with respect to states and pre-activations, by name ``(B, T, H)``, in that order; and as
+            "dh_out" the part of "dh" that comes through the outputs of the same step, while the rest has come back
+            through time.
+        lags: "lag_matrix" and "norm_by_lag".
+        spectral_radius: of the block of ``Wh`` of each gate, by gate: the largest modulus of its eigenvalues.
+    """
+
+    name: str
+    layer: Recurrent
+    steps: Array
+    lengths: Array
+    initial: Mapping[str, Array]
+    forward: Mapping[str, Array]
+    backward: Mapping[str, Array]
+    lags: Mapping[str, Array]
+    spectral_radius: Mapping[str, float]
+
+    def __getitem__(self, name: str) -> Array:
+        return Kept({**self.forward, **self.backward})[name]
+
+    @property
+    def inputs(self) -> Array:
+        """What came in at each step ``(B, T, F)``."""
+        return self["inputs"]
+
+    @property
+    def a(self) -> Array:
+        """The pre-activations ``(B, T, G * H)``, side by side as in ``Wx``; of a gate in two parts the input's."""
+        return np.concatenate([self[name] for name in self.layer.cell.inputs], axis=-1)
+
+    @property
+    def gates(self) -> dict[str, Array]:
+        """The gates, and what else the cell makes on its way, by name ``(B, T, H)``."""
+        return {name: self[name] for name in self.layer.cell.saved}
+
+    @property
+    def states(self) -> dict[str, Array]:
+        """The states after each step, by name ``(B, T, H)``."""
+        return {name: self[name] for name in self.layer.cell.states}
+
+    @property
+    def h(self) -> Array:
+        """The state h after each step, which is also the output ``(B, T, H)``."""
+        return self["h"]
+
+    @property
+    def delta(self) -> Array:
+        """The gradient of the loss with respect to ``a`` ``(B, T, G * H)``."""
+        return np.concatenate([self[f"d{name}"] for name in self.layer.cell.inputs], axis=-1)
+
+    @property
+    def lag_matrix(self) -> Array:
+        """The norm of the part of delta that comes from the loss of one step; see ``Trace``."""
+        return self.lags["lag_matrix"]
+
+    @property
+    def norm_by_lag(self) -> Array:
+        """The mean of ``lag_matrix`` over the steps with a loss, for each lag 0, 1, ...; NaN for one that has no pair.
+
+        Empty where the time axis of the layer is not that of the loss.
+        """
+        return self.lags["norm_by_lag"]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Every number of one backpropagation through time; print it for a worked example.
+
+    Arrays are batch-first, ``(B, T, ...)``, for the steps that were chosen: step t = 1, 2, ... of the equations is
+    index t - 1 of all steps. What has been read out of the time axis has no T.
+
+    Attributes:
+        model: what was traced.
+        params: its parameters.
+        loss_name: the name of the loss, or its description.
+        loss: its value, the mean over what exists.
+        steps: the indices of the steps of the outputs that were kept ``(T,)``; after a readout, of what is read.
+        lengths: the length of each sequence at the outputs, or at what is read ``(B,)``.
+        layers: what happened in each recurrent layer, from input to output; the two directions of a bidirectional layer
+            are two.
+        targets: what the outputs were held to, as it was given.
+        outputs: the outputs ``(B, T, K)`` or, after a readout, ``(B, K)``.
+        losses: what each step adds to the loss, ``(B, T)`` or ``(B,)``.
+        v: the pre-activations of the outputs, of their shape; the outputs themselves where the last layer is not dense.
+        delta_out: the gradient of the loss with respect to ``v``.
+        shares: by name of a parameter, the share of each step in its gradient, the time step as first axis: over all
+            steps they add up to the gradient. What comes after a readout has one share, ``(1, ...)``.
+        gradients: the gradient of each parameter, by name.
+    """
+
+    model: Layer
+    params: Mapping[str, Array]
+    loss_name: str
+    loss: float
+    steps: Array
+    lengths: Array
+    layers: tuple[LayerTrace, ...]
+    targets: Array
+    outputs: Array
+    losses: Array
+    v: Array
+    delta_out: Array
+    shares: Mapping[str, Array]
+    gradients: Mapping[str, Array]
+
+    @property
+    def lag_matrix(self) -> Array:
+        """How far a loss reaches ``(S, T)``: the norm of the part of delta of step t that comes from that of step s.
+
+        Rows are the steps of the loss, columns the steps that it reaches, and the norm is that of all sequences and
+        gates together. It is the matrix of the first recurrent layer, through which everything goes that the network
+        learns of its input; each of ``layers`` has its own. Where the outputs are read out of the time axis, a row is a
+        step of what is read.
+        """
+        return self._first.lag_matrix
+
+    @property
+    def norm_by_lag(self) -> Array:
+        """The mean of ``lag_matrix`` for each lag ``s - t``, over the steps that have a loss ``(T,)``."""
+        return self._first.norm_by_lag
+
+    @property
+    def _first(self) -> LayerTrace:
+        if not self.layers:
+            raise ArgumentError("this model has no recurrent layer, through which a loss could reach other steps.")
+        return self.layers[0]
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def text(self, sequence: int = 0, units: int = 8) -> str:
+        """Return what was kept of one sequence as plain text, step by step, as one would work it out on paper.
+
+        Args:
+            sequence: which one.
+            units: how many units of each layer are written out.
+
+        Raises:
+            ArgumentError: there is no such sequence.
+        """
+        if not -len(self.lengths) <= sequence < len(self.lengths):
+            raise ArgumentError(f"sequence must be one of the {len(self.lengths)} traced, from 0; got {sequence}.")
+        return worked(self, sequence % len(self.lengths), units)
+
+    def to_frame(self, what: str = "quantities", backend: str | None = None) -> Any:
+        """Return a tidy data frame, with a row for each number.
+
+        Args:
+            what: "quantities" for everything that has a step and a unit: layer, quantity, sequence, t, unit, value;
+                "shares" for parameter, t, row, column, value; or "lags" for layer, loss_t, t, norm. Sequences, units,
+                rows and columns count from 0, t from 1; the layer of what belongs to the outputs is "output".
+            backend: "pandas", "polars" or "pyarrow"; None is the first of them that is installed.
+
+        Raises:
+            ArgumentError: an unknown table, a library that is not installed, or something that was not kept.
+        """
+        import narwhals as nw
+
+        rows = choose("what", what, {"quantities": self._quantities, "shares": self._shares, "lags": self._lags})
+        installed = {name: name for name in FRAMES if find_spec(name)}
+        if not installed:
+            raise ArgumentError(f"backend: a data frame needs one of {', '.join(FRAMES)}. Try: pip install pandas")
+        library: Any = choose("backend", backend or next(iter(installed)), installed)
+        parts = list(rows())
+        columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return nw.from_dict(columns, backend=library).to_native()
+
+    def _quantities(self) -> Iterator[dict[str, Array]]:
+        for layer in self.layers:
+            for name, values in {**layer.forward, **layer.backward}.items():
+                yield _rows(layer.name, name, values, layer.steps, layer.lengths)
+        outputs = {"v": self.v, "y": self.outputs, "delta_out": self.delta_out, "loss": self.losses[..., None]}
+        for name, values in outputs.items():
+            if values.ndim == 3:
+                yield _rows("output", name, values, self.steps, self.lengths)
+            else:  # read out of the time axis: it is all there at the last step
+                last = self.lengths.max(initial=1) - 1
+                yield _rows("output", name, values[:, None], np.array([last]), np.full(len(values), last + 1))
+
+    def _shares(self) -> Iterator[dict[str, Array]]:
+        for name, share in self.shares.items():
+            values = share.reshape(len(share), -1, share.shape[-1])
+            step, row, column = np.indices(values.shape).reshape(3, -1)
+            yield {
+                "parameter": np.full(values.size, name), "t": step + 1 if len(share) == 1 else self.steps[step] + 1,
+                "row": row, "column": column, "value": values.ravel(),
+            }  # fmt: skip
+
+    def _lags(self) -> Iterator[dict[str, Array]]:
+        for layer in self.layers:
+            loss_step, step = np.indices(layer.lag_matrix.shape).reshape(2, -1)
+            yield {
+                "layer": np.full(len(step), layer.name), "loss_t": self.steps[loss_step] + 1,
+                "t": layer.steps[step] + 1, "norm": layer.lag_matrix.ravel(),
+            }  # fmt: skip
+
+
+def _rows(layer: str, name: str, values: Array, steps: Array, lengths: Array) -> dict[str, Array]:
+    """Return a row for each number of ``(B, T, H)`` whose step exists."""
+    sequence, at, unit = np.indices(values.shape).reshape(3, -1)
+    columns = {
+        "layer": np.full(len(at), layer), "quantity": np.full(len(at), name), "sequence": sequence,
+        "t": steps[at] + 1, "unit": unit, "value": values.ravel(),
+    }  # fmt: skip
+    exists = steps[at] < lengths[sequence]
+    return {key: column[exists] for key, column in columns.items()}
