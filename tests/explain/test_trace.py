@@ -1,6 +1,7 @@
 """The microscope: its numbers add up, and are what finite differences say."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -50,11 +51,10 @@ def widened(net: Network, params: Params, way: str) -> tuple[Network, Params]:
     inner = first.layer if isinstance(first, Bidirectional) else first
     assert isinstance(inner, Recurrent)
     GH = len(inner.cell.gates) * inner.n_units
-    wider: Layer = replace(inner, n_features=inner.n_features + GH)
-    if isinstance(first, Bidirectional):
-        wider = Bidirectional(wider)
+    wider = replace(inner, n_features=inner.n_features + GH)
     more = {key: np.eye(GH) * (key == f"{way}/Wx") for key in params if key.startswith("0/") and key.endswith("Wx")}
-    return Network([wider, *net.layers[1:]]), params | {k: np.concatenate([params[k], m]) for k, m in more.items()}
+    both = Bidirectional(wider) if isinstance(first, Bidirectional) else wider
+    return Network([both, *net.layers[1:]]), params | {k: np.concatenate([params[k], m]) for k, m in more.items()}
 
 
 def by_differences(net: Network, params: Params, X: Array, y: Array, way: str) -> Array:
@@ -65,21 +65,21 @@ def by_differences(net: Network, params: Params, X: Array, y: Array, way: str) -
     """
     net, params = widened(net, params, way)
     cut = next((i for i, layer in enumerate(net.layers) if isinstance(layer, Readout)), len(net.layers))
-    parts = [Network(layers) if layers else None for layers in (net.layers[:cut], net.layers[cut:])]
+    head, tail = Network(net.layers[:cut]), net.layers[cut:]
     of_head = {k: v for k, v in params.items() if int(k[0]) < cut}
     of_tail = {f"{int(k[0]) - cut}{k[1:]}": v for k, v in params.items() if int(k[0]) >= cut}
     (B, T), GH, step = X.shape[:2], net.sizes[0] - X.shape[2], 1e-5
 
     def outputs(more: Array) -> Array:
-        return parts[0].forward(of_head, np.concatenate([X, more], axis=2), None, LENGTHS, "reference")[0]
+        return head.forward(of_head, np.concatenate([X, more], axis=2), None, LENGTHS, "reference")[0]
 
     def losses(more: Array) -> Array:
         H = outputs(more)
-        return (H * d_read if parts[1] else evaluate_parts("squared_error", H, y, LENGTHS)[0]).sum(axis=(0, -1))
+        return (H * d_read if tail else evaluate_parts("squared_error", H, y, LENGTHS)[0]).sum(axis=(0, -1))
 
-    if parts[1]:
-        Y, _, tape = parts[1].forward(of_tail, outputs(np.zeros((B, T, GH))), None, LENGTHS, "reference")
-        d_read = parts[1].backward(of_tail, tape, evaluate("squared_error", Y, y)[1]).X
+    if tail:
+        Y, _, tape = Network(tail).forward(of_tail, outputs(np.zeros((B, T, GH))), None, LENGTHS, "reference")
+        d_read = Network(tail).backward(of_tail, tape, evaluate("squared_error", Y, y)[1]).X
     squares = np.zeros((T, T))
     for b, t, k in np.ndindex(B, T, GH):
         moved = np.zeros((B, T, GH))
@@ -89,7 +89,7 @@ def by_differences(net: Network, params: Params, X: Array, y: Array, way: str) -
 
 
 SIMPLE, GATED = Recurrent("simple", 2, 2), Recurrent("gru", 2, 2)
-READ = {
+READ: dict[str, list[Layer]] = {
     "each step": [SIMPLE, Dense(2, 1, "sigmoid")],
     "a stack": [SIMPLE, Recurrent("mgu", 2, 2), Dense(2, 1)],
     "backwards": [Recurrent("simple", 2, 2, reverse=True), Dense(2, 2)],
@@ -214,12 +214,13 @@ def test_steps_and_quantities_can_be_chosen(rng: np.random.Generator) -> None:
             np.testing.assert_array_equal(some.gradients[name], whole.gradients[name])
     few = saiki.trace(net, X, y, params, quantities=["states"])
     np.testing.assert_array_equal(few.layers[0].states["c"], whole.layers[0].states["c"])
-    for ask in (
+    asks: list[Callable[[], Any]] = [
         lambda: few.layers[0].delta,
         lambda: few.lag_matrix,
         lambda: few.shares["0/Wx"],
         lambda: few.layers[0]["inputs"],
-    ):
+    ]
+    for ask in asks:
         with pytest.raises(saiki.ArgumentError, match=r"this trace has no .*; it has .* Ask trace"):
             ask()
     assert "h" in few.text()

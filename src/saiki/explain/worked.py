@@ -22,7 +22,8 @@ LARGEST = 6
 
 def worked(trace: "Trace", sequence: int, units: int) -> str:
     """Return the worked example of one sequence; see ``Trace.text``."""
-    forward, backward = list(_initial(trace, sequence, units)), []
+    forward = list(_initial(trace, sequence, units))
+    backward: list[str] = []
     for step in _written_out(trace.steps, trace.lengths[sequence]):
         if step is None:
             forward.append("...")

@@ -1,19 +1,13 @@
-"""Pictures. Each function draws on axes that it is given and returns them."""
+"""Pictures of training runs."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from saiki.arrays import Array
-
-FORMATS = "png", "svg", "pdf", "jpg"
-"""The endings of the files that a picture can be written to."""
-
-# Okabe and Ito's colours: told apart by colour-blind people, and by their lightness in print.
-BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#999999"
+from saiki.explain.plots.style import BLUE, GREY, VERMILION, finish
 
 
 def moving_average(values: Array, window: int) -> Array:
@@ -41,7 +35,7 @@ def plot_loss(axes: Axes, losses: Sequence[float], window: int) -> Axes:
     if (values > 0).all():
         axes.set_yscale("log")
     axes.set_ylabel("loss")
-    return _finish(axes)
+    return finish(axes)
 
 
 def plot_accuracy(axes: Axes, iterations: Sequence[int], accuracies: Sequence[float], label: str) -> Axes:
@@ -50,15 +44,7 @@ def plot_accuracy(axes: Axes, iterations: Sequence[int], accuracies: Sequence[fl
     axes.set_ylim(-0.03, 1.03)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.set_ylabel("sums right")
-    return _finish(axes)
-
-
-def _finish(axes: Axes) -> Axes:
-    """Add a faint grid, whole numbers below, and the legend above, where it hides nothing."""
-    axes.grid(alpha=0.3)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, borderaxespad=0.2)
-    return axes
+    return finish(axes)
 
 
 def training_figure(
