@@ -1,10 +1,24 @@
 """Pictures show the numbers they are given."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from saiki.explain.plots import plot_loss, training_figure
+import saiki
+from saiki.explain.plots import (
+    plot_delta,
+    plot_lag_matrix,
+    plot_loss,
+    plot_norm_by_lag,
+    plot_quantity,
+    plot_unrolled,
+    plot_weights,
+    training_figure,
+)
 
 
 def test_the_smoothed_loss_stands_where_its_window_ends() -> None:
@@ -32,3 +46,86 @@ def test_the_figure_is_labelled() -> None:
     assert below.get_xlabel() == "iteration"
     assert np.asarray(below.get_lines()[0].get_ydata()).tolist() == [0.25, 1.0]
     assert below.get_legend() is not None
+
+
+def image(axes: Axes) -> Any:
+    (drawn,) = axes.get_images()
+    return drawn.get_array()
+
+
+@pytest.fixture
+def seen(rng: np.random.Generator) -> saiki.Trace:
+    net = saiki.Network([saiki.LSTM(2, 3), saiki.Bidirectional(saiki.SimpleRNN(3, 2)), saiki.Dense(4, 1)])
+    X, y = rng.standard_normal((3, 5, 2)), rng.standard_normal((3, 5))
+    return saiki.trace(net, X, y, net.init(rng), lengths=[5, 3, 4])
+
+
+@pytest.mark.parametrize("name", ["inputs", "a_i", "f", "c", "h", "dh", "da_o"])
+def test_a_heatmap_has_the_numbers_of_its_sequence(name: str, seen: saiki.Trace) -> None:
+    axes = plot_quantity(Figure().subplots(), seen, name, sequence=1)
+    np.testing.assert_array_equal(image(axes), seen.layers[0][name][1, :3].T)
+    assert axes.get_title() == f"layer 0: {name}"
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "2", "3"]
+    low, high = axes.get_images()[0].get_clim()
+    assert (low, high) == (0, 1) if name == "f" else low == -high
+
+
+def test_delta_is_drawn_by_gate(seen: saiki.Trace) -> None:
+    axes = plot_delta(Figure().subplots(), seen)
+    np.testing.assert_array_equal(image(axes).filled(0), np.abs(seen.layers[0].delta[0].T))
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["da_i", "da_f", "da_g", "da_o"]
+
+
+def test_the_lag_matrix_and_its_mean(seen: saiki.Trace) -> None:
+    axes = plot_lag_matrix(Figure().subplots(), seen, layer=2)
+    np.testing.assert_array_equal(image(axes).filled(0), seen.layers[2].lag_matrix)
+    axes = Figure().subplots()
+    for layer in range(3):
+        plot_norm_by_lag(axes, seen, layer)
+    for line, of_layer in zip(axes.get_lines(), seen.layers, strict=True):
+        np.testing.assert_array_equal(np.asarray(line.get_ydata()), of_layer.norm_by_lag)
+    assert len({(line.get_color(), line.get_linestyle()) for line in axes.get_lines()}) == 3
+    assert axes.get_yscale() == "log"
+
+
+def test_weights_are_drawn_with_their_numbers(rng: np.random.Generator) -> None:
+    weights = rng.standard_normal((2, 3))
+    axes = plot_weights(Figure().subplots(), weights, "Wx")
+    np.testing.assert_array_equal(image(axes), weights)
+    assert [text.get_text() for text in axes.texts] == [f"{w:.2f}" for w in weights.ravel()]
+    assert plot_weights(Figure().subplots(), weights[0], "b").get_images()[0].get_array().shape == (1, 3)  # type: ignore[union-attr]
+
+
+def test_numbers_are_left_out_where_there_is_no_room(rng: np.random.Generator) -> None:
+    assert not plot_weights(Figure().subplots(), rng.standard_normal((40, 40)), "Wh").texts
+
+
+def test_the_unrolled_graph_has_every_number(seen: saiki.Trace) -> None:
+    axes = plot_unrolled(Figure(figsize=(12, 8)).subplots(), seen, sequence=2)
+    boxes = [text.get_text() for text in axes.texts]
+    for step in range(4):
+        for layer in seen.layers:
+            assert "\n".join(["h", *(f"{v:.2g}" for v in layer.h[2, step])]) in boxes
+            assert "\n".join(["dh", *(f"{v:.2g}" for v in layer["dh"][2, step])]) in boxes
+        assert f"y (target {seen.targets[2, step]:.3g})\n{seen.outputs[2, step, 0]:.2g}" in boxes
+        assert f"delta_out\n{seen.delta_out[2, step, 0]:.2g}" in boxes
+    assert not any(box.startswith("x at t = 5") for box in boxes)
+
+
+def test_what_cannot_be_drawn(seen: saiki.Trace, rng: np.random.Generator) -> None:
+    axes = Figure().subplots()
+    net = saiki.Network([saiki.SimpleRNN(2, 7), saiki.Dense(7, 1)])
+    wide = saiki.trace(net, np.ones((1, 3, 2)), np.ones((1, 3)), net.init(rng))
+    conv = saiki.Network([saiki.SimpleRNN(2, 2), saiki.Conv1D(2, 2, 2, stride=2), saiki.SimpleRNN(2, 2)])
+    strided = saiki.trace(conv, np.ones((1, 4, 2)), np.ones((1, 2, 2)), conv.init(rng))
+    cases: list[tuple[Callable[[], Axes], str]] = [
+        (lambda: plot_quantity(axes, seen, "r"), "this trace has no 'r'; it has inputs, a_i"),
+        (lambda: plot_quantity(axes, seen, "h", layer=3), "layer must be one of the 3 recurrent layers, from 0; got 3"),
+        (lambda: plot_quantity(axes, seen, "h", sequence=3), "sequence must be one of the 3 traced, from 0; got 3"),
+        (lambda: plot_unrolled(axes, seen, 3), "sequence must be one of the 3 traced, from 0; got 3"),
+        (lambda: plot_unrolled(axes, wide), "room for 8 steps and 6 units; got 3 steps and 7 units"),
+        (lambda: plot_unrolled(axes, strided), "needs layers of one time axis"),
+    ]
+    for draw, message in cases:
+        with pytest.raises(saiki.ArgumentError, match=message):
+            draw()

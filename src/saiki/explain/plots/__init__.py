@@ -1,6 +1,26 @@
 """Pictures. Each function draws on axes that it is given, and returns them."""
 
+from saiki.explain.plots.microscope import (
+    plot_delta,
+    plot_lag_matrix,
+    plot_norm_by_lag,
+    plot_quantity,
+    plot_weights,
+)
 from saiki.explain.plots.style import FORMATS
 from saiki.explain.plots.training import moving_average, plot_accuracy, plot_loss, training_figure
+from saiki.explain.plots.unrolled import plot_unrolled
 
-__all__ = ["FORMATS", "moving_average", "plot_accuracy", "plot_loss", "training_figure"]
+__all__ = [
+    "FORMATS",
+    "moving_average",
+    "plot_accuracy",
+    "plot_delta",
+    "plot_lag_matrix",
+    "plot_loss",
+    "plot_norm_by_lag",
+    "plot_quantity",
+    "plot_unrolled",
+    "plot_weights",
+    "training_figure",
+]
