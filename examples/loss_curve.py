@@ -7,5 +7,5 @@ from saiki.tasks.adder import Experiment
 
 losses = [step.loss for step in Experiment().run()]
 figure = Figure(figsize=(8, 4), layout="constrained")
-plot_loss(figure.subplots(), losses, window=100).set_xlabel("iteration")
+plot_loss(figure.subplots(), losses, window=100)
 figure.savefig("loss_curve.png")

@@ -8,36 +8,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from saiki import cli
 from saiki.initializers import normal
 from saiki.tasks.adder import Experiment
+from tests.cli.conftest import Run
 
 ROOT = Path(__file__).parent.parent.parent
 SHORT = ["--iterations", "200", "--every", "100"]
-
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Return a function that runs ``saiki`` in an empty folder: exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def saiki(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["saiki", *arguments])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        return int(stop.value.code or 0), *capsys.readouterr()
-
-    return saiki
 
 
 def test_the_default_run_gets_every_sum_right(run: Run, tmp_path: Path) -> None:

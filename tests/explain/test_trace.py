@@ -347,7 +347,7 @@ def test_long_and_wide_traces_are_cut(rng: np.random.Generator) -> None:
     X, y = rng.standard_normal((1, 300, 2)), rng.standard_normal((1, 300))
     text = str(saiki.trace(net, X, y, net.init(rng), quantities=["states", "shares"]))
     assert "..." in text.splitlines()
-    assert "22 more" in text
+    assert "24 more" in text
     assert len(text.splitlines()) < 150
 
 
@@ -358,9 +358,10 @@ def test_bad_arguments(rng: np.random.Generator) -> None:
         ({"params": None}, "params must be given with a network or layer"),
         ({"quantities": ["a", "gate"]}, "quantities must be one of 'inputs', .*got 'gate'. Did you mean 'gates'"),
         ({"quantities": "states"}, "quantities must be a list"),
-        ({"steps": [5]}, "steps must be indices of the 5 steps, from 0; got 5"),
+        ({"steps": [5]}, "steps must be indices of the 5 steps, from 0, at least one; got 5"),
         ({"steps": [-6]}, "steps must be a whole number of at least -5; got -6"),
-        ({"steps": 3}, "steps must be"),
+        ({"steps": 3}, r"steps must be a slice or a list of indices; got 3. Try \[3\]"),
+        ({"steps": slice(5, 9)}, "at least one; got none of them"),
         ({"tbptt": 0}, "tbptt must be a whole number of at least 1"),
         ({"loss": "hinge"}, "loss must be one of"),
         ({"y": y[:, :3]}, "y must have the shape of the outputs"),
@@ -374,7 +375,7 @@ def test_bad_arguments(rng: np.random.Generator) -> None:
     with pytest.raises(saiki.ArgumentError, match="sequence must be one of the 2 traced, from 0; got 2"):
         seen.text(2)
     dense = saiki.trace(Dense(2, 1), X, y, {"W": np.ones((2, 1)), "b": np.ones(1)})
-    with pytest.raises(saiki.ArgumentError, match="no recurrent layer"):
+    with pytest.raises(saiki.ArgumentError, match="layer must be one of the 0 recurrent layers"):
         _ = dense.lag_matrix
 
 

@@ -6,6 +6,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from saiki.cli.adder import adder
+from saiki.cli.inspect import inspect
 from saiki.errors import ArgumentError, SaikiError
 
 USAGE, FAILED, INTERRUPTED = 2, 1, 130
@@ -18,6 +19,7 @@ def saiki() -> None:
 
 
 saiki.add_command(adder)
+saiki.add_command(inspect)
 
 
 def main() -> None:

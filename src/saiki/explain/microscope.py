@@ -353,12 +353,14 @@ def _pre_activations(unit: Unit, Y: Array, dY: Array) -> tuple[Array, Array]:
 def _indices(steps: slice | Iterable[int], n_steps: int) -> Array:
     """Return which steps are asked for, sorted, each once."""
     if isinstance(steps, slice):
-        return np.arange(n_steps)[steps][:: -1 if (steps.step or 1) < 0 else 1]
-    if not isinstance(steps, Iterable):
+        asked = np.arange(n_steps)[steps]
+    elif isinstance(steps, Iterable):
+        asked = np.array([as_count("steps", step, -n_steps) for step in steps], int)
+    else:
         raise ArgumentError(f"steps must be a slice or a list of indices; got {steps!r}. Try [{steps!r}].")
-    asked = np.array(sorted({as_count("steps", step, -n_steps) for step in steps}), int)
-    if len(asked) and asked[-1] >= n_steps:
-        raise ArgumentError(f"steps must be indices of the {n_steps} steps, from 0; got {asked[-1]}.")
+    if not len(asked) or asked.max() >= n_steps:
+        got = asked.max() if len(asked) else "none of them"
+        raise ArgumentError(f"steps must be indices of the {n_steps} steps, from 0, at least one; got {got}.")
     return np.unique(asked % n_steps)
 
 

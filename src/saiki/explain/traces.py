@@ -165,14 +165,25 @@ class Trace:
 
     @property
     def _first(self) -> LayerTrace:
-        if not self.layers:
-            raise ArgumentError("this model has no recurrent layer, through which a loss could reach other steps.")
-        return self.layers[0]
+        return self.look()[0]
+
+    def look(self, layer: int = 0, sequence: int = 0) -> tuple[LayerTrace, Array]:
+        """Return a layer, and the indices of the steps that were kept of one of its sequences.
+
+        Raises:
+            ArgumentError: there is no such layer or sequence.
+        """
+        if not -len(self.layers) <= layer < len(self.layers):
+            raise ArgumentError(f"layer must be one of the {len(self.layers)} recurrent layers, from 0; got {layer}.")
+        if not 0 <= sequence < len(self.lengths):
+            raise ArgumentError(f"sequence must be one of the {len(self.lengths)} traced, from 0; got {sequence}.")
+        seen = self.layers[layer]
+        return seen, seen.steps[seen.steps < seen.lengths[sequence]]
 
     def __str__(self) -> str:
         return self.text()
 
-    def text(self, sequence: int = 0, units: int = 8) -> str:
+    def text(self, sequence: int = 0, units: int = 6) -> str:
         """Return what was kept of one sequence as plain text, step by step, as one would work it out on paper.
 
         Args:
@@ -182,9 +193,9 @@ class Trace:
         Raises:
             ArgumentError: there is no such sequence.
         """
-        if not -len(self.lengths) <= sequence < len(self.lengths):
+        if not 0 <= sequence < len(self.lengths):
             raise ArgumentError(f"sequence must be one of the {len(self.lengths)} traced, from 0; got {sequence}.")
-        return worked(self, sequence % len(self.lengths), units)
+        return worked(self, sequence, units)
 
     def to_frame(self, what: str = "quantities", backend: str | None = None) -> Any:
         """Return a tidy data frame, with a row for each number.

@@ -3,10 +3,12 @@
 from saiki.explain.plots.microscope import (
     plot_delta,
     plot_lag_matrix,
+    plot_matrix,
     plot_norm_by_lag,
     plot_quantity,
     plot_weights,
 )
+from saiki.explain.plots.panels import panels_figure
 from saiki.explain.plots.style import FORMATS
 from saiki.explain.plots.training import moving_average, plot_accuracy, plot_loss, training_figure
 from saiki.explain.plots.unrolled import plot_unrolled
@@ -14,10 +16,12 @@ from saiki.explain.plots.unrolled import plot_unrolled
 __all__ = [
     "FORMATS",
     "moving_average",
+    "panels_figure",
     "plot_accuracy",
     "plot_delta",
     "plot_lag_matrix",
     "plot_loss",
+    "plot_matrix",
     "plot_norm_by_lag",
     "plot_quantity",
     "plot_unrolled",

@@ -19,21 +19,25 @@ def moving_average(values: Array, window: int) -> Array:
     return np.convolve(values, np.full(window, 1 / window), mode="valid")
 
 
-def plot_loss(axes: Axes, losses: Sequence[float], window: int) -> Axes:
-    """Draw a loss for each iteration, raw and as the mean of the last ``window`` iterations, on a log scale."""
+def plot_loss(axes: Axes, losses: Sequence[float], window: int, of: str = "iteration") -> Axes:
+    """Draw a loss, raw and as the mean of the last ``window`` values, on a log scale.
+
+    Args:
+        axes: where to draw.
+        losses: a loss for each iteration or epoch.
+        window: how many are averaged; fewer than asked for where there are few, and 1 averages nothing.
+        of: what each loss belongs to, "iteration" or "epoch".
+    """
     values = np.asarray(losses)
-    iterations = np.arange(1, len(values) + 1)
-    axes.plot(iterations, values, color=GREY, alpha=0.5, linewidth=0.5, label="each iteration")
+    counts = np.arange(1, len(values) + 1)
     window = min(window, 1 + len(values) // 10)
-    axes.plot(
-        iterations[window - 1 :],
-        moving_average(values, window),
-        color=BLUE,
-        linewidth=1.8,
-        label=f"mean of the last {window}" if window > 1 else None,
-    )
+    if window > 1:
+        axes.plot(counts, values, color=GREY, alpha=0.5, linewidth=0.5, label=f"each {of}")
+    mean = f"mean of the last {window}" if window > 1 else f"each {of}"
+    axes.plot(counts[window - 1 :], moving_average(values, window), color=BLUE, linewidth=1.8, label=mean)
     if (values > 0).all():
         axes.set_yscale("log")
+    axes.set_xlabel(of)
     axes.set_ylabel("loss")
     return finish(axes)
 
@@ -70,6 +74,7 @@ def training_figure(
     plot_loss(above, losses, window=100)
     plot_accuracy(below, watched, accuracies, label)
     figure.suptitle(title, fontsize="medium")
+    above.set_xlabel("")
     above.set_ylabel(loss)
     below.set_xlabel("iteration")
     return figure

@@ -44,11 +44,7 @@ def plot_unrolled(axes: Axes, trace: Trace, sequence: int = 0) -> Axes:
     Raises:
         ArgumentError: too many steps or units to be drawn, layers with different time axes, or no such sequence.
     """
-    if not trace.layers:
-        raise ArgumentError("trace: a model without a recurrent layer has nothing to unroll.")
-    if not 0 <= sequence < len(trace.lengths):
-        raise ArgumentError(f"sequence must be one of the {len(trace.lengths)} traced, from 0; got {sequence}.")
-    steps = [layer.steps[layer.steps < layer.lengths[sequence]] for layer in trace.layers]
+    steps = [trace.look(layer, sequence)[1] for layer in range(len(trace.layers))] or [trace.look()[1]]
     widest = max(layer.layer.n_units for layer in trace.layers)
     if any(len(own) > MOST_STEPS for own in steps) or widest > MOST_UNITS:
         raise ArgumentError(

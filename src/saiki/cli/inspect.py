@@ -1,0 +1,250 @@
+"""``saiki inspect``: look into a saved model, and at what it does with data."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from importlib import import_module
+from inspect import signature
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.text import Text
+
+from saiki.arrays import Params
+from saiki.cli.adder import writing
+from saiki.cli.data import Data, read_data
+from saiki.cli.outputs import PictureFile
+from saiki.errors import ArgumentError
+from saiki.explain.matrices import Matrix, of_delta, of_lags, of_quantity, of_weights
+from saiki.explain.microscope import QUANTITIES, trace
+from saiki.explain.terminal import Heatmap, bars
+from saiki.explain.traces import Trace
+
+PANEL = 5.5, 4.0
+"""The size of a panel of a picture, in inches."""
+
+
+class Looked(NamedTuple):
+    """What the views are made of: a model, its parameters, a trace of one sequence if there are data, and a layer."""
+
+    model: Any
+    params: Params
+    trace: Any
+    layer: int
+
+
+class Panel(NamedTuple):
+    """One thing to see: as something that a console of rich prints, and as something that draws on axes."""
+
+    text: Any
+    draw: Callable[[Any], Any]
+    size: tuple[float, float] = PANEL
+
+
+class View(NamedTuple):
+    """A choice of ``--view``.
+
+    Attributes:
+        help: what it shows.
+        needs: beside the model: "nothing", "data", or "targets" as well.
+        panels: makes it.
+    """
+
+    help: str
+    needs: str
+    panels: Callable[[Looked], Iterable[Panel]]
+
+
+def _drawn(function: str, *arguments: Any) -> Callable[[Any], Any]:
+    """Return what draws on axes with a function of ``saiki.explain.plots``, which needs matplotlib only then."""
+    return lambda axes: getattr(import_module("saiki.explain.plots"), function)(axes, *arguments)
+
+
+def _heatmap(matrix: Matrix) -> Panel:
+    return Panel(Heatmap(matrix), _drawn("plot_matrix", matrix))
+
+
+def _loss(looked: Looked) -> Iterator[Panel]:
+    losses = np.asarray(getattr(looked.model, "loss_curve_", ()))
+    names = [str(epoch) for epoch in range(1, len(losses) + 1)]
+    yield Panel(bars("loss after each epoch, on a log scale", names, losses), _drawn("plot_loss", losses, 1, "epoch"))
+
+
+def _weights(looked: Looked) -> Iterator[Panel]:
+    for name, weights in looked.params.items():
+        yield _heatmap(of_weights(weights, name))
+
+
+def _quantities(looked: Looked, group: Callable[[Any], Iterable[str]]) -> Iterator[Panel]:
+    seen, _ = looked.trace.look(looked.layer)
+    for name in group(seen):
+        yield _heatmap(of_quantity(looked.trace, name, looked.layer))
+
+
+def _lag_norms(looked: Looked) -> Iterator[Panel]:
+    norms = looked.trace.look(looked.layer)[0].norm_by_lag
+    text = bars("mean norm of what comes back over each lag, on a log scale", list(map(str, range(len(norms)))), norms)
+    yield Panel(text, _drawn("plot_norm_by_lag", looked.trace, looked.layer))
+
+
+def _worked(looked: Looked) -> Iterator[Panel]:
+    seen: Trace = looked.trace
+    rows, columns = len(seen.layers) + 2, max((len(layer.steps) for layer in seen.layers), default=1)
+    yield Panel(Text(seen.text()), _drawn("plot_unrolled", seen), (2.3 * columns, 1.6 * rows))
+
+
+VIEWS: dict[str, View] = {
+    "loss": View("the loss of each epoch", "nothing", _loss),
+    "weights": View("all weights, as matrices", "nothing", _weights),
+    "inputs": View("what a layer sees", "data", partial(_quantities, group=lambda _: ["inputs"])),
+    "states": View("its states over time", "data", partial(_quantities, group=lambda seen: seen.layer.cell.states)),
+    "gates": View("its gates over time", "data", partial(_quantities, group=lambda seen: seen.layer.cell.saved)),
+    "delta": View(
+        "how the loss flows back", "targets", lambda looked: [_heatmap(of_delta(looked.trace, looked.layer))]
+    ),
+    "lags": View(
+        "how far the loss of each step reaches",
+        "targets",
+        lambda looked: [_heatmap(of_lags(looked.trace, looked.layer))],
+    ),
+    "lag-norms": View("the gradient norm by lag", "targets", _lag_norms),
+    "worked": View("every number, step by step; as a picture the unrolled graph", "targets", _worked),
+}
+"""What there is to see."""
+
+USUAL = {"nothing": ("loss",), "data": ("inputs", "states"), "targets": ("states", "delta", "lags")}
+"""What is shown of a model alone, with data, and with targets, unless something else is asked for."""
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--view", "views", type=click.Choice([*VIEWS, "all"]), multiple=True, help="What to show; may be repeated."
+)
+@click.option("--sequence", type=click.IntRange(0), default=0, show_default=True, help="Which sequence, from 0.")
+@click.option("--layer", type=int, default=0, show_default=True, help="Which recurrent layer, from 0.")
+@click.option("--steps", metavar="FIRST:LAST", help="Which steps, counted from 1; all, if not given.")
+@click.option("--id", "id_", multiple=True, help="Of a table: the column that says which sequence a row belongs to.")
+@click.option("--time", help="Of a table: the column to sort its steps by.")
+@click.option("--feature", "features", multiple=True, help="Of a table: a column of features, in the order of fit.")
+@click.option("--target", help="Of a table: the column of the target.")
+@click.option("--picture", type=PictureFile(), help="Draw into this file instead of the terminal.")
+def inspect(
+    model: Path,
+    data: Path | None,
+    views: tuple[str, ...],
+    sequence: int,
+    layer: int,
+    steps: str | None,
+    id_: tuple[str, ...],
+    time: str | None,
+    features: tuple[str, ...],
+    target: str | None,
+    picture: Path | None,
+) -> None:
+    """Look into a MODEL that saiki.save has written, and at what it does with DATA.
+
+    DATA is an .npz file with X and, if they are known, y and lengths, an .npy file with X, or a .csv or .parquet table
+    with a row for each step. Without DATA there are the loss and the weights to see; without targets also inputs, gates
+    and states; with targets everything that backpropagation through time computes for one sequence.
+    """
+    columns = {"id": id_, "time": time, "features": features, "target": target}
+    if data is None and any(columns.values()):
+        raise click.UsageError("--id, --time, --feature and --target go with DATA, a table.")
+    estimator = import_module("saiki").load(model)
+    if not hasattr(estimator, "network_problem"):
+        raise ArgumentError(f"{model} holds a {type(estimator).__name__}, which has no network to look into.")
+    _, params, *_ = estimator.network_problem()
+    numbers = sum(param.size for param in params.values())
+    console = Console(soft_wrap=False)
+    console.print(f"{estimator!r}\n{numbers:,} parameters; {estimator.n_iter_} epochs", highlight=False)
+
+    found = None if data is None else read_data(data, columns)
+    has = "nothing" if found is None else "data" if found.y is None else "targets"
+    known = {"nothing": 0, "data": 1, "targets": 2}
+    asked = (
+        [name for name in VIEWS if known[VIEWS[name].needs] <= known[has]] if "all" in views else views or USUAL[has]
+    )
+    for name in asked:
+        if known[VIEWS[name].needs] > known[has]:
+            lacks = "DATA" if has == "nothing" else "targets: y in an .npz file, or --target of a table"
+            raise click.UsageError(f"--view {name} needs {lacks}.")
+    seen = None
+    if found is not None:
+        _say_scores(console, data, estimator, found, sequence)
+        kept = QUANTITIES if has == "targets" else ["inputs", "a", "gates", "states"]
+        one = found.one(sequence)
+        seen = trace(
+            estimator, one.X, _own(estimator, one) if one.y is None else one.y, lengths=one.lengths,
+            steps=_steps(steps), quantities=kept,
+        )  # fmt: skip
+    looked = Looked(estimator, params, seen, layer)
+    panels = [panel for name in asked for panel in VIEWS[name].panels(looked)]
+    if picture is None:
+        for panel in panels:
+            console.print()
+            console.print(panel.text, highlight=False, soft_wrap=isinstance(panel.text, Text))
+    else:
+        _draw(
+            panels,
+            picture,
+            "all" in views,
+            f"{type(estimator).__name__} in {model.name}" + (f", sequence {sequence}" if found else ""),
+        )
+        print(f"picture: {picture}")
+
+
+def _say_scores(console: Console, path: Path | None, estimator: Any, data: Data, sequence: int) -> None:
+    """Print how well the model does, on all sequences and on the one that is looked at."""
+    one = data.one(sequence)
+    said = _own(estimator, one)[0]
+    text = f"{path}: {len(data.X)} sequences"
+    if data.y is not None:
+        text += f", score {estimator.score(data.X, data.y, **_with_lengths(estimator, data)):.4g}"
+    console.print(text, highlight=False)
+    held = "" if one.y is None else f", target {_short(one.y[0])}"
+    console.print(f"sequence {sequence}: predicted {_short(said)}{held}", highlight=False)
+
+
+def _own(estimator: Any, data: Data) -> Any:
+    """Return what the model itself says."""
+    return estimator.predict(data.X, **_with_lengths(estimator, data))
+
+
+def _with_lengths(estimator: Any, data: Data) -> dict[str, Any]:
+    if data.lengths is None:
+        return {}
+    if "lengths" not in signature(estimator.predict).parameters:
+        raise ArgumentError(f"lengths: a {type(estimator).__name__} takes sequences of one length; leave it out.")
+    return {"lengths": data.lengths}
+
+
+def _short(values: Any) -> str:
+    return np.array2string(np.asarray(values), threshold=12, edgeitems=4, precision=4)
+
+
+def _steps(text: str | None) -> slice | None:
+    """Return the slice of steps that are counted from 1, the last one included."""
+    if text is None:
+        return None
+    first, colon, last = text.partition(":")
+    try:
+        bounds = int(first or 1), int(last) if last else None
+    except ValueError:
+        bounds = 0, None
+    if not colon or bounds[0] < 1 or (bounds[1] is not None and bounds[1] < bounds[0]):
+        raise click.UsageError(f"--steps must be FIRST:LAST, counted from 1, such as 1:20; got {text!r}.")
+    return slice(bounds[0] - 1, bounds[1])
+
+
+def _draw(panels: list[Panel], path: Path, what_can_be: bool, title: str) -> None:
+    """Draw panels into one picture: all of them, or those that can be drawn."""
+    from saiki.explain.plots import panels_figure
+
+    size = max(panel.size[0] for panel in panels), max(panel.size[1] for panel in panels)
+    figure = panels_figure(title, [panel.draw for panel in panels], size, strict=not what_can_be)
+    with writing("--picture", path) as file:
+        figure.savefig(file, format=path.suffix[1:].lower())
