@@ -112,7 +112,7 @@ def test_every_estimator_can_be_looked_into_or_says_why_not(
         assert "has no network to look into" in err
 
 
-def test_all_that_can_be_drawn_is_drawn(run: Run, tmp_path: Path, rng: np.random.Generator) -> None:
+def test_all_views_are_drawn_but_a_graph_without_room(run: Run, tmp_path: Path, rng: np.random.Generator) -> None:
     X, y = rng.standard_normal((6, 12, 2)), rng.standard_normal(6)
     saiki.save(saiki.RNNRegressor(**QUICK | {"hidden_layer_sizes": 7}).fit(X, y), tmp_path / "m.safetensors")
     np.savez(tmp_path / "d.npz", X=X, y=y)
@@ -122,6 +122,16 @@ def test_all_that_can_be_drawn_is_drawn(run: Run, tmp_path: Path, rng: np.random
     assert code == 2
     assert "a graph has room for 8 steps and 6 units; got 12 steps and 7 units" in err
     assert not (tmp_path / "one.png").exists()
+
+
+def test_a_simple_cell_has_no_gates(run: Run, tmp_path: Path, rng: np.random.Generator) -> None:
+    X, y = rng.standard_normal((6, 4, 2)), rng.standard_normal(6)
+    saiki.save(saiki.RNNRegressor(**QUICK | {"cell": "simple"}).fit(X, y), tmp_path / "m.safetensors")
+    np.savez(tmp_path / "d.npz", X=X, y=y)
+    for more in ((), ("--picture", "none.png")):
+        code, out, err = run("inspect", "m.safetensors", "d.npz", "--view", "gates", *more)
+        assert (code, err) == (0, "")
+        assert "there is nothing to see: RNNRegressor has no gates here" in out
 
 
 @pytest.mark.parametrize(

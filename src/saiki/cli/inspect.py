@@ -1,7 +1,6 @@
 """``saiki inspect``: look into a saved model, and at what it does with data."""
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -49,11 +48,13 @@ class View(NamedTuple):
     Attributes:
         help: what it shows.
         needs: beside the model: "nothing", "data", or "targets" as well.
+        keeps: which quantities of a trace.
         panels: makes it.
     """
 
     help: str
     needs: str
+    keeps: tuple[str, ...]
     panels: Callable[[Looked], Iterable[Panel]]
 
 
@@ -77,9 +78,8 @@ def _weights(looked: Looked) -> Iterator[Panel]:
         yield _heatmap(of_weights(weights, name))
 
 
-def _quantities(looked: Looked, group: Callable[[Any], Iterable[str]]) -> Iterator[Panel]:
-    seen, _ = looked.trace.look(looked.layer)
-    for name in group(seen):
+def _quantities(looked: Looked, names: Iterable[str]) -> Iterator[Panel]:
+    for name in names:
         yield _heatmap(of_quantity(looked.trace, name, looked.layer))
 
 
@@ -95,43 +95,60 @@ def _worked(looked: Looked) -> Iterator[Panel]:
     yield Panel(Text(seen.text()), _drawn("plot_unrolled", seen), (2.3 * columns, 1.6 * rows))
 
 
+def _delta(looked: Looked) -> Iterator[Panel]:
+    yield _heatmap(of_delta(looked.trace, looked.layer))
+
+
+def _lags(looked: Looked) -> Iterator[Panel]:
+    yield _heatmap(of_lags(looked.trace, looked.layer))
+
+
+def _inputs(looked: Looked) -> Iterator[Panel]:
+    yield from _quantities(looked, ["inputs"])
+
+
+def _states(looked: Looked) -> Iterator[Panel]:
+    yield from _quantities(looked, looked.trace.look(looked.layer)[0].layer.cell.states)
+
+
+def _gates(looked: Looked) -> Iterator[Panel]:
+    yield from _quantities(looked, looked.trace.look(looked.layer)[0].layer.cell.saved)
+
+
 VIEWS: dict[str, View] = {
-    "loss": View("the loss of each epoch", "nothing", _loss),
-    "weights": View("all weights, as matrices", "nothing", _weights),
-    "inputs": View("what a layer sees", "data", partial(_quantities, group=lambda _: ["inputs"])),
-    "states": View("its states over time", "data", partial(_quantities, group=lambda seen: seen.layer.cell.states)),
-    "gates": View("its gates over time", "data", partial(_quantities, group=lambda seen: seen.layer.cell.saved)),
-    "delta": View(
-        "how the loss flows back", "targets", lambda looked: [_heatmap(of_delta(looked.trace, looked.layer))]
-    ),
-    "lags": View(
-        "how far the loss of each step reaches",
-        "targets",
-        lambda looked: [_heatmap(of_lags(looked.trace, looked.layer))],
-    ),
-    "lag-norms": View("the gradient norm by lag", "targets", _lag_norms),
-    "worked": View("every number, step by step; as a picture the unrolled graph", "targets", _worked),
+    "loss": View("the loss of each epoch", "nothing", (), _loss),
+    "weights": View("all weights, as matrices", "nothing", (), _weights),
+    "inputs": View("what the layer sees", "data", ("inputs",), _inputs),
+    "states": View("its states over time", "data", ("states",), _states),
+    "gates": View("its gates over time, if it has some", "data", ("gates",), _gates),
+    "delta": View("how the loss flows back", "targets", ("delta",), _delta),
+    "lags": View("how far the loss of each step reaches", "targets", ("lag_matrix",), _lags),
+    "lag-norms": View("the same by lag: gradients that vanish or explode", "targets", ("lag_matrix",), _lag_norms),
+    "worked": View("every number, step by step; drawn, the unrolled graph", "targets", tuple(QUANTITIES), _worked),
 }
 """What there is to see."""
 
 USUAL = {"nothing": ("loss",), "data": ("inputs", "states"), "targets": ("states", "delta", "lags")}
 """What is shown of a model alone, with data, and with targets, unless something else is asked for."""
 
+KNOWN = list(USUAL)
+"""From knowing little to knowing all."""
 
-@click.command()
+HELP = "\b\n" + "\n".join(f"  {name:<11}{view.help}" for name, view in VIEWS.items())
+
+
+@click.command(epilog=f"Views:\n\n{HELP}")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path), required=False)
-@click.option(
-    "--view", "views", type=click.Choice([*VIEWS, "all"]), multiple=True, help="What to show; may be repeated."
-)
+@click.option("--view", "views", type=click.Choice([*VIEWS, "all"]), multiple=True, help="What to show.")
 @click.option("--sequence", type=click.IntRange(0), default=0, show_default=True, help="Which sequence, from 0.")
 @click.option("--layer", type=int, default=0, show_default=True, help="Which recurrent layer, from 0.")
-@click.option("--steps", metavar="FIRST:LAST", help="Which steps, counted from 1; all, if not given.")
+@click.option("--steps", metavar="FIRST:LAST", help="Which steps, counted from 1.  [default: all]")
 @click.option("--id", "id_", multiple=True, help="Of a table: the column that says which sequence a row belongs to.")
 @click.option("--time", help="Of a table: the column to sort its steps by.")
 @click.option("--feature", "features", multiple=True, help="Of a table: a column of features, in the order of fit.")
 @click.option("--target", help="Of a table: the column of the target.")
-@click.option("--picture", type=PictureFile(), help="Draw into this file instead of the terminal.")
+@click.option("--picture", type=PictureFile(), help="Draw into this file, not in the terminal.")
 def inspect(
     model: Path,
     data: Path | None,
@@ -157,59 +174,58 @@ def inspect(
     estimator = import_module("saiki").load(model)
     if not hasattr(estimator, "network_problem"):
         raise ArgumentError(f"{model} holds a {type(estimator).__name__}, which has no network to look into.")
-    _, params, *_ = estimator.network_problem()
-    numbers = sum(param.size for param in params.values())
-    console = Console(soft_wrap=False)
-    console.print(f"{estimator!r}\n{numbers:,} parameters; {estimator.n_iter_} epochs", highlight=False)
+    params = estimator.network_problem().params
+    console = Console()
+    console.print(repr(estimator), highlight=False)
+    print(f"{sum(param.size for param in params.values()):,} parameters; {estimator.n_iter_} epochs")
 
     found = None if data is None else read_data(data, columns)
     has = "nothing" if found is None else "data" if found.y is None else "targets"
-    known = {"nothing": 0, "data": 1, "targets": 2}
-    asked = (
-        [name for name in VIEWS if known[VIEWS[name].needs] <= known[has]] if "all" in views else views or USUAL[has]
-    )
-    for name in asked:
-        if known[VIEWS[name].needs] > known[has]:
-            lacks = "DATA" if has == "nothing" else "targets: y in an .npz file, or --target of a table"
-            raise click.UsageError(f"--view {name} needs {lacks}.")
+    asked = _asked(views, has, picture is not None)
     seen = None
     if found is not None:
-        _say_scores(console, data, estimator, found, sequence)
-        kept = QUANTITIES if has == "targets" else ["inputs", "a", "gates", "states"]
+        _say_scores(f"{data}", estimator, found, sequence)
         one = found.one(sequence)
-        seen = trace(
-            estimator, one.X, _own(estimator, one) if one.y is None else one.y, lengths=one.lengths,
-            steps=_steps(steps), quantities=kept,
-        )  # fmt: skip
+        targets = _predicted(estimator, one) if one.y is None else one.y
+        keeps = {name for view in asked for name in VIEWS[view].keeps}
+        seen = trace(estimator, one.X, targets, lengths=one.lengths, steps=_steps(steps), quantities=keeps)
     looked = Looked(estimator, params, seen, layer)
     panels = [panel for name in asked for panel in VIEWS[name].panels(looked)]
-    if picture is None:
+    if not panels:
+        print(f"there is nothing to see: {type(estimator).__name__} has no {', '.join(asked)} here")
+    elif picture is None:
         for panel in panels:
             console.print()
             console.print(panel.text, highlight=False, soft_wrap=isinstance(panel.text, Text))
     else:
-        _draw(
-            panels,
-            picture,
-            "all" in views,
-            f"{type(estimator).__name__} in {model.name}" + (f", sequence {sequence}" if found else ""),
-        )
+        which = f", sequence {sequence}" if found else ""
+        _draw(panels, picture, f"{type(estimator).__name__} in {model.name}{which}")
         print(f"picture: {picture}")
 
 
-def _say_scores(console: Console, path: Path | None, estimator: Any, data: Data, sequence: int) -> None:
+def _asked(views: tuple[str, ...], has: str, drawn: bool) -> Iterable[str]:
+    """Return the views that are asked for, or refuse one that cannot be had."""
+    if "all" in views:  # in a picture the graph has no room beside others
+        possible = (name for name, view in VIEWS.items() if KNOWN.index(view.needs) <= KNOWN.index(has))
+        return [name for name in possible if not drawn or name != "worked"]
+    for name in views:
+        if KNOWN.index(VIEWS[name].needs) > KNOWN.index(has):
+            lacks = "DATA" if has == "nothing" else "targets: y in an .npz file, or --target of a table"
+            raise click.UsageError(f"--view {name} needs {lacks}.")
+    return dict.fromkeys(views) or USUAL[has]
+
+
+def _say_scores(path: str, estimator: Any, data: Data, sequence: int) -> None:
     """Print how well the model does, on all sequences and on the one that is looked at."""
-    one = data.one(sequence)
-    said = _own(estimator, one)[0]
-    text = f"{path}: {len(data.X)} sequences"
+    one, score, held = data.one(sequence), "", ""
     if data.y is not None:
-        text += f", score {estimator.score(data.X, data.y, **_with_lengths(estimator, data)):.4g}"
-    console.print(text, highlight=False)
-    held = "" if one.y is None else f", target {_short(one.y[0])}"
-    console.print(f"sequence {sequence}: predicted {_short(said)}{held}", highlight=False)
+        score = f", score {estimator.score(data.X, data.y, **_with_lengths(estimator, data)):.4g}"
+        held = f", target {_short(one.y[0])}"
+    print(f"{path}: {len(data.X)} sequences{score}")
+    print(f"sequence {sequence}: predicted {_short(_predicted(estimator, one)[0])}{held}")
 
 
-def _own(estimator: Any, data: Data) -> Any:
+def _predicted(estimator: Any, data: Data) -> Any:
     """Return what the model itself says."""
     return estimator.predict(data.X, **_with_lengths(estimator, data))
 
@@ -240,11 +256,11 @@ def _steps(text: str | None) -> slice | None:
     return slice(bounds[0] - 1, bounds[1])
 
 
-def _draw(panels: list[Panel], path: Path, what_can_be: bool, title: str) -> None:
-    """Draw panels into one picture: all of them, or those that can be drawn."""
+def _draw(panels: list[Panel], path: Path, title: str) -> None:
+    """Draw panels into one picture."""
     from saiki.explain.plots import panels_figure
 
     size = max(panel.size[0] for panel in panels), max(panel.size[1] for panel in panels)
-    figure = panels_figure(title, [panel.draw for panel in panels], size, strict=not what_can_be)
+    figure = panels_figure(title, [panel.draw for panel in panels], size)
     with writing("--picture", path) as file:
         figure.savefig(file, format=path.suffix[1:].lower())
