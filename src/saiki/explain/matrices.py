@@ -94,7 +94,8 @@ def of_weights(weights: Array, name: str) -> Matrix:
     """Return a matrix of weights ``(rows, columns)``, or a vector ``(columns,)`` as one row."""
     values = weights.reshape(-1, weights.shape[-1])
     rows, columns = (_names(range(size)) for size in values.shape)
-    return Matrix(f"{name} {weights.shape}", values, rows, columns, "from", "to", *_around_zero(values))
+    label = "from" if weights.ndim > 1 else ""
+    return Matrix(f"{name} {weights.shape}", values, rows, columns, label, "to", *_around_zero(values))
 
 
 def decades(values: Array) -> tuple[float, float]:

@@ -71,12 +71,16 @@ def _equations(layer: "LayerTrace") -> str:
     cell = layer.layer.cell
     kind = f"{cell.name} ({cell.activation})" if cell.activation else cell.name
     walked = ", read from the last step to the first" if layer.layer.reverse else ""
-    lines = [f"layer {layer.name}: {kind}, {layer.layer.n_features} features, {layer.layer.n_units} units{walked}"]
+    lines = [f"layer {layer.name}: {kind}, {_counted(*layer.layer.sizes)}{walked}"]
     block = re.search(r"::\n\n((?: {4}.*\n|\n)+)", cell.equations)
     equations = (block[1] if block else cell.equations).replace("activation(", f"{cell.activation}(")
     if not layer.layer.bias:
         equations = re.sub(r" \+ bh?(_\w+)?(?=\W)", "", equations)
     return "\n".join([*lines, *(f"  {line.strip()}" for line in equations.strip().splitlines())])
+
+
+def _counted(n_features: int, n_units: int) -> str:
+    return ", ".join(f"{n} {what}" + "s" * (n != 1) for n, what in ((n_features, "feature"), (n_units, "unit")))
 
 
 def _readout(trace: "Trace") -> str:
@@ -86,7 +90,7 @@ def _readout(trace: "Trace") -> str:
         return ""
     bias = " + b" if last.bias else ""
     y = "v" if last.activation == "identity" else f"{last.activation}(v)"
-    return f"output: dense, {last.n_in} features, {last.n_out} units\n  v = h @ W{bias}\n  y = {y}"
+    return f"output: dense, {_counted(*last.sizes)}\n  v = h @ W{bias}\n  y = {y}"
 
 
 def _weights(trace: "Trace") -> str:
