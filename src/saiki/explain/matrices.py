@@ -44,18 +44,7 @@ class Matrix:
 
 
 def of_quantity(trace: Trace, name: str = "h", layer: int = 0, sequence: int = 0) -> Matrix:
-    """Return one quantity of a recurrent layer over time, a row for each unit.
-
-    Args:
-        trace: what to look at.
-        name: a name of the cell's equations: a state (h, c), a gate (i, f, ...), a pre-activation (a, a_i), the
-            gradient with respect to one of them (dh, da_i); or "inputs".
-        layer: which of ``trace.layers``.
-        sequence: which sequence.
-
-    Raises:
-        ArgumentError: there is no such quantity, layer or sequence.
-    """
+    """Return one quantity of a recurrent layer over time; see ``saiki.explain.plots.plot_quantity``."""
     seen, steps = trace.look(layer, sequence)
     values = seen[name][sequence, : len(steps)].T
     share = name in seen.layer.cell.saved and values.min(initial=0) >= 0 and values.max(initial=1) <= 1
@@ -66,10 +55,7 @@ def of_quantity(trace: Trace, name: str = "h", layer: int = 0, sequence: int = 0
 
 
 def of_delta(trace: Trace, layer: int = 0, sequence: int = 0) -> Matrix:
-    """Return how the loss flows back through time: the size of delta = dE/da, gates one below the other.
-
-    The arguments and errors are those of ``of_quantity``.
-    """
+    """Return how the loss flows back through time; see ``saiki.explain.plots.plot_delta``."""
     seen, steps = trace.look(layer, sequence)
     values = np.abs(seen.delta[sequence, : len(steps)].T)
     gates = [f"d{name}" for name in seen.layer.cell.inputs]
@@ -81,7 +67,7 @@ def of_delta(trace: Trace, layer: int = 0, sequence: int = 0) -> Matrix:
 
 
 def of_lags(trace: Trace, layer: int = 0) -> Matrix:
-    """Return the lag matrix: a row for the loss of each step, a column for each step that it reaches."""
+    """Return the lag matrix; see ``saiki.explain.plots.plot_lag_matrix``."""
     seen, _ = trace.look(layer)
     values = seen.lag_matrix
     title = _title(trace, layer, "how far the loss of each step reaches")
@@ -91,7 +77,7 @@ def of_lags(trace: Trace, layer: int = 0) -> Matrix:
 
 
 def of_weights(weights: Array, name: str) -> Matrix:
-    """Return a matrix of weights ``(rows, columns)``, or a vector ``(columns,)`` as one row."""
+    """Return a matrix of weights, or a vector as one row; see ``saiki.explain.plots.plot_weights``."""
     values = weights.reshape(-1, weights.shape[-1])
     rows, columns = (_names(range(size)) for size in values.shape)
     label = "from" if weights.ndim > 1 else ""

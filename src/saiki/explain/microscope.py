@@ -37,8 +37,8 @@ QUANTITIES = {
 }
 """What a trace may keep."""
 
-MOST_NUMBERS = 1 << 23
-"""About so many numbers (64 MiB) a tape may hold while the lag matrix is made."""
+MOST_NUMBERS = 1 << 25
+"""About so many numbers (256 MiB) a tape and what flows back may hold while the lag matrix is made."""
 
 
 class Unit(NamedTuple):
@@ -197,6 +197,17 @@ def _back(units: list[Unit], dY: Array, tbptt: int | None) -> Iterator[Part]:
         dY = grads.X
 
 
+def _recurrent_back(units: list[Unit], dY: Array, tbptt: int | None) -> list[Recurrence]:
+    """Return what flows back through the recurrent layers alone, from the first to the last."""
+    first = next(i for i, unit in enumerate(units) if isinstance(unit.layer, Recurrent | Bidirectional))
+    found: list[Recurrence] = []
+    for i in range(len(units) - 1, first - 1, -1):
+        found[:0] = _recurrences(units[i], dY, tbptt)
+        if i > first:  # nothing below asks for what would go on
+            dY = units[i].layer._backward(units[i].params, units[i].tape, dY, None, tbptt).X
+    return found
+
+
 def _recurrences(unit: Unit, dY: Array, tbptt: int | None) -> Iterator[Recurrence]:
     """Yield what flows back through the recurrent layers of a unit: none, itself, or both directions."""
     layer, parts = unit.layer, []
@@ -316,8 +327,7 @@ def _lags(
         some = at[start : start + n]
         dY = np.zeros((B, n, *seeds.shape[1:]), seeds.dtype)
         dY[:, np.arange(len(some)), some] = seeds[:, some]
-        back = list(_back(units, dY.reshape(B * n, *seeds.shape[1:]), tbptt))[::-1]
-        recurrences = [r for part in back for r in part.recurrences]
+        recurrences = _recurrent_back(units, dY.reshape(B * n, *seeds.shape[1:]), tbptt)
         found.append([_norms(r, B, n)[: len(some)] for r in recurrences])
     lags = []
     for recurrence, parts in zip(recurrences, zip(*found, strict=True), strict=True):
