@@ -1,4 +1,4 @@
-"""The command, as its tests run it."""
+"""What the tests of the command share: how to run it."""
 
 import sys
 from collections.abc import Callable
@@ -7,6 +7,11 @@ from pathlib import Path
 import pytest
 
 from saiki import cli
+
+# A shell starts what runs in the background with Ctrl-C ignored, and the tests may run there.
+LISTENING = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from saiki.cli import main; main()"
+)
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -16,7 +16,7 @@ import pytest
 
 from saiki.initializers import normal
 from saiki.tasks.adder import Experiment
-from tests.cli.conftest import Run
+from tests.cli.conftest import LISTENING, Run
 
 ROOT = Path(__file__).parent.parent.parent
 SHORT = ["--iterations", "200", "--every", "100"]
@@ -201,12 +201,6 @@ def test_too_large_a_network_is_one_line(run: Run) -> None:
     assert code == 1
     assert err.startswith("saiki: not enough memory")
     assert err.count("\n") == 1
-
-
-# A shell starts what runs in the background with Ctrl-C ignored, and the tests may run there.
-LISTENING = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from saiki.cli import main; main()"
-)
 
 
 def test_ctrl_c_keeps_what_was_done(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 
 import saiki
 from saiki.explain.plots import (
+    comparison_figure,
     plot_delta,
     plot_lag_matrix,
     plot_loss,
+    plot_losses_with_spread,
     plot_norm_by_lag,
     plot_quantity,
     plot_unrolled,
@@ -129,3 +131,40 @@ def test_what_cannot_be_drawn(seen: saiki.Trace, rng: np.random.Generator) -> No
     for draw, message in cases:
         with pytest.raises(saiki.ArgumentError, match=message):
             draw()
+
+
+def test_the_median_and_the_band_are_those_of_the_repeats() -> None:
+    repeats = np.arange(1.0, 6.0)[:, None] * np.ones(9)
+    axes = plot_losses_with_spread(Figure().subplots(), {"five": repeats}, window=1)
+    (line,), (band,) = axes.get_lines(), axes.collections
+    assert np.asarray(line.get_ydata()).tolist() == [3.0] * 9
+    assert np.asarray(line.get_xdata()).tolist() == list(range(1, 10))
+    edges = np.asarray(band.get_paths()[0].vertices)
+    assert (edges[:, 1].min(), edges[:, 1].max()) == (2.0, 4.0)
+    assert axes.get_yscale() == "log"
+
+
+def test_a_repeat_that_diverged_counts_as_infinitely_large() -> None:
+    repeats = np.full((3, 8), 1.0)
+    repeats[1:, 4:] = np.nan  # most of them, halfway
+    axes = plot_losses_with_spread(Figure().subplots(), {"three": repeats}, window=1)
+    assert np.isfinite(np.asarray(axes.get_lines()[0].get_ydata())).tolist() == [True] * 4 + [False] * 4
+
+
+def test_long_curves_are_drawn_with_few_points_and_as_told() -> None:
+    values = np.arange(1.0, 100_001.0)
+    axes = plot_losses_with_spread(Figure().subplots(), {"long": values[None]}, window=100)
+    x, y = np.asarray(axes.get_lines()[0].get_xydata()).T
+    assert len(x) <= 400
+    assert (x[0], x[-1]) == (100, 100_000)
+    np.testing.assert_allclose(y, x - 49.5)
+
+
+def test_panels_share_axes_and_one_legend() -> None:
+    losses = {"a": np.ones((2, 20)), "b": np.full((2, 20), 2.0)}
+    figure = comparison_figure("a title", "a loss", dict.fromkeys(("p", "q", "r"), losses), columns=2)
+    figure.canvas.draw()
+    assert [axes.get_title() for axes in figure.axes] == ["p", "q", "r", ""]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+    assert len({axes.get_ylim() for axes in figure.axes[:3]}) == 1
+    assert figure.get_suptitle() == "a title"

@@ -1,25 +1,20 @@
 """``saiki adder``: train a small recurrent network to add, watch it, and try every pair."""
 
-import json
-import platform
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, final
+from typing import Any, final
 
 import click
 import numpy as np
+from click.core import ParameterSource
 from rich.console import Console
 from rich.table import Table
 
-import saiki
 from saiki.arrays import Array, Params
 from saiki.cells import CELLS
-from saiki.cli.outputs import OutputFile, PictureFile
+from saiki.cli.compare import REPEATS, compare_setups
+from saiki.cli.outputs import OutputFile, PictureFile, kept, settings_of, write_json, writing
 from saiki.engines import DEFAULT, ENGINES
-from saiki.errors import SaikiError
-from saiki.files import atomic_write
 from saiki.initializers import INITIALIZERS, normal
 from saiki.maths import ACTIVATIONS
 from saiki.optimizers import OPTIMIZERS
@@ -29,17 +24,54 @@ from saiki.training.progress import progress
 
 WATCH_EVERY = 100
 
+SINGLE = "cell", "activation", "init", "sigma", "every"
+"""Options of a single run: a comparison chooses them itself, or has no use for them."""
+
+COMPARING = "repeats", "jobs"
+"""Options of a comparison."""
+
 
 @final
 @dataclass
 class History:
     """What happened in a run, for the picture and the JSON file."""
 
+    experiment: Experiment
+    init: str
+    sigma: float | None
     loss: list[float] = field(default_factory=list)
     held_out_iteration: list[int] = field(default_factory=list)
     held_out_accuracy: list[float] = field(default_factory=list)
     result: dict[str, Any] | None = None
     stopped: str | None = None
+
+    def save_json(self, path: Path) -> None:
+        """Write versions, every setting as it was used, and the whole history as JSON."""
+        experiment = self.experiment
+        settings = settings_of(experiment) | {"scheme": self.init, "sigma": self.sigma}
+        settings |= {"activation": experiment.recurrent.cell.activation, "engine": experiment.engine or DEFAULT}
+        told = {name: value for name, value in vars(self).items() if name not in ("experiment", "init", "sigma")}
+        write_json(path, {"settings": settings} | told)
+
+    def save_picture(self, path: Path) -> None:
+        """Draw the loss and the accuracy on the held-out pairs; nothing, if nothing has happened."""
+        from saiki.explain.plots import training_figure
+
+        if not self.loss:
+            return
+        experiment = self.experiment
+        watched = len(experiment.held_out())
+        figure = training_figure(
+            f"{experiment.n_units} {experiment.cell} units ({experiment.recurrent.cell.activation}) learn to add:"
+            f" sums of {experiment.bits} bits, seed {experiment.seed}",
+            f"loss ({experiment.loss.replace('_', ' ')})",
+            self.loss,
+            self.held_out_iteration,
+            self.held_out_accuracy,
+            f"on {watched} pairs held out of training" if experiment.holds_out else f"on all {watched} pairs",
+        )
+        with writing("--picture", path) as file:
+            figure.savefig(file, format=path.suffix[1:].lower())
 
 
 @click.command(context_settings={"show_default": True})
@@ -52,19 +84,47 @@ class History:
 @click.option("--loss", type=click.Choice(list(OUTPUTS)), default="squared_error", help="What training makes small.")
 @click.option("--bias/--no-bias", default=False, help="Whether the layers have biases.")
 @click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)), default="sgd", help="How gradients change weights.")
-@click.option("--learning-rate", type=float, default=0.1, help="Size of each change.")
+@click.option(
+    "--learning-rate",
+    type=float,
+    show_default="0.1; the note's, 0.1 times the bits, with --compare and --grid",
+    help="Size of each change.",
+)
 @click.option("--batch-size", type=click.IntRange(1), default=1, help="Examples that each update learns from.")
 @click.option("--iterations", type=click.IntRange(1), default=10_000, help="Number of updates.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Same seed, same numbers.")
 @click.option("--engine", type=click.Choice(list(ENGINES)), help="Code that computes.  [default: compiled]")
 @click.option("--every", type=click.IntRange(1), default=1000, help="Print an example every so many updates.")
-@click.option("--picture", type=PictureFile(), default="adder.png", help="Picture of the loss, or 'none'.")
+@click.option(
+    "--compare", is_flag=True, help="The note's five experiments, each several times: about 15 seconds on two cores."
+)
+@click.option("--grid", is_flag=True, help="The same for every --init, --cell and --activation: about a minute.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(1),
+    help=f"Runs of each setup.  [default: {REPEATS[False]}; {REPEATS[True]} with --grid]",
+)
+@click.option("--jobs", type=click.IntRange(1), help="Runs at the same time.  [default: one for each core]")
+@click.option(
+    "--picture",
+    type=PictureFile(),
+    show_default="adder.png, compare.png or grid.png",
+    help="Picture of the loss, or 'none'.",
+)
 @click.option("--json", "json_file", type=OutputFile(), help="File for the settings and the whole history.")
+@click.pass_context
 def adder(
+    context: click.Context,
+    /,
     hidden_size: int,
     init: str,
     sigma: float | None,
     every: int,
+    learning_rate: float | None,
+    compare: bool,
+    grid: bool,
+    repeats: int | None,
+    jobs: int | None,
     picture: Path | None,
     json_file: Path | None,
     **settings: Any,
@@ -72,37 +132,37 @@ def adder(
     """Train a recurrent network to add two binary numbers, then try every pair.
 
     The network reads the two numbers bit by bit, least significant first, and says the bits of the sum; it has to
-    learn to carry.
+    learn to carry. With --compare or --grid many networks do, from the same seeds, and are told apart.
     """
+    given = {name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
+    misplaced = [f"--{name}" for name in (SINGLE if compare or grid else COMPARING) if name in given]
+    if misplaced:
+        where = "a single run, not with --compare or --grid" if compare or grid else "--compare or --grid"
+        raise click.UsageError(f"{', '.join(misplaced)} can only go with {where}.")
+    if "picture" not in given:
+        name = "grid.png" if grid else "compare.png" if compare else "adder.png"
+        option = next(option for option in context.command.params if option.name == "picture")
+        picture = PictureFile().convert(name, option, context)
+    settings["n_units"] = hidden_size
+    if learning_rate is not None:
+        settings["learning_rate"] = learning_rate
+    if compare or grid:
+        for name in ("cell", "activation"):
+            del settings[name]
+        compare_setups(settings, grid, repeats, jobs, picture, json_file)
+        return
+
     if sigma is not None and init != "normal":
         raise click.UsageError("--sigma goes with --init normal.")
     scheme = init if sigma is None else normal(sigma)
-    experiment = Experiment(n_units=hidden_size, scheme=scheme, **settings)
-
-    if picture is not None and json_file is not None and picture.resolve() == json_file.resolve():
-        raise click.UsageError(f"--picture and --json must be two files; both are {str(picture)!r}.")
-
-    history = History()
-    with ExitStack() as at_the_end:  # what has been done is kept, however it ends
-        if picture is not None:
-            at_the_end.callback(save_picture, picture, history, experiment)
-        if json_file is not None:
-            at_the_end.callback(save_history, json_file, history, experiment, init, sigma)
-        try:
-            history.result = try_pairs(experiment, train_and_watch(experiment, history, every))
-        except KeyboardInterrupt:
-            history.stopped = "interrupted"
-            raise
-        except Exception as error:
-            history.stopped = f"{type(error).__name__}: {error}"
-            raise
-    for what, path in (("history", json_file), ("picture", picture)):
-        if path is not None:
-            print(f"{what}: {path}")
+    history = History(Experiment(scheme=scheme, **settings), init, sigma)
+    with kept(history, picture, json_file):
+        history.result = try_pairs(history.experiment, train_and_watch(history, every))
 
 
-def train_and_watch(experiment: Experiment, history: History, every: int) -> Params:
+def train_and_watch(history: History, every: int) -> Params:
     """Train, print an example at an interval, and return the final parameters."""
+    experiment = history.experiment
     held_out = experiment.held_out()
     total = experiment.iterations
     for step in progress(experiment.run(), total, "training"):
@@ -150,51 +210,6 @@ def try_pairs(experiment: Experiment, params: Params) -> dict[str, Any]:
     Console().print(table)
     print(f"{whole} of {n} sums right ({whole / n:.2%})")
     return {"tried": n, "every_pair": every_pair, "right": whole, "right_by_bit": by_bit.tolist()}
-
-
-def save_history(path: Path, history: History, experiment: Experiment, init: str, sigma: float | None) -> None:
-    """Write versions, every setting as it was used, and the whole history as JSON."""
-    settings = {f.name: getattr(experiment, f.name) for f in fields(experiment) if f.init}
-    settings |= {"scheme": init, "sigma": sigma}
-    settings |= {"activation": experiment.recurrent.cell.activation, "engine": experiment.engine or DEFAULT}
-    document = {
-        "saiki": saiki.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "settings": settings,
-    } | asdict(history)
-    with writing("--json", path) as file:
-        file.write(json.dumps(document, indent=1).encode())
-
-
-def save_picture(path: Path, history: History, experiment: Experiment) -> None:
-    """Draw the loss and the accuracy on the held-out pairs; nothing, if nothing has happened."""
-    from saiki.explain.plots import training_figure
-
-    if not history.loss:
-        return
-    watched = len(experiment.held_out())
-    figure = training_figure(
-        f"{experiment.n_units} {experiment.cell} units ({experiment.recurrent.cell.activation}) learn to add:"
-        f" sums of {experiment.bits} bits, seed {experiment.seed}",
-        f"loss ({experiment.loss.replace('_', ' ')})",
-        history.loss,
-        history.held_out_iteration,
-        history.held_out_accuracy,
-        f"on {watched} pairs held out of training" if experiment.holds_out else f"on all {watched} pairs",
-    )
-    with writing("--picture", path) as file:
-        figure.savefig(file, format=path.suffix[1:].lower())
-
-
-@contextmanager
-def writing(option: str, path: Path) -> Iterator[IO[bytes]]:
-    """Open the file of an option, and name both if it cannot be written."""
-    try:
-        with atomic_write(path) as file:
-            yield file
-    except OSError as error:
-        raise SaikiError(f"{option}: {str(path)!r} could not be written: {error.strerror or error}.") from error
 
 
 def _number(bits: Array) -> int:

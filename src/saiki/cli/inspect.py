@@ -12,9 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from saiki.arrays import Params
-from saiki.cli.adder import writing
 from saiki.cli.data import Data, read_data
-from saiki.cli.outputs import PictureFile
+from saiki.cli.outputs import PictureFile, writing
 from saiki.errors import ArgumentError
 from saiki.explain.matrices import Matrix, of_delta, of_lags, of_quantity, of_weights
 from saiki.explain.microscope import QUANTITIES, trace

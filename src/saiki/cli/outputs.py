@@ -1,11 +1,20 @@
 """Options that name a file to write: refused before any work is done if it could not be written after it."""
 
+import json
+import platform
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, final
+from typing import IO, Any, Protocol, final
 
 import click
+import numpy as np
 
-from saiki.files import check_writable
+import saiki
+from saiki.errors import SaikiError
+from saiki.files import atomic_write, check_writable
+from saiki.tasks.adder import Experiment
 
 
 @final
@@ -42,3 +51,64 @@ class PictureFile(click.ParamType[Path | None]):
         if path.suffix[1:].lower() not in FORMATS:
             self.fail(f"{str(path)!r} must end in one of .{', .'.join(FORMATS)}.", param, ctx)
         return path
+
+
+class Record(Protocol):
+    """What happened in a run, and why it stopped before its end, if it did."""
+
+    stopped: str | None
+
+    def save_picture(self, path: Path) -> None:
+        """Draw what has happened; nothing, if nothing has."""
+
+    def save_json(self, path: Path) -> None:
+        """Write what has happened."""
+
+
+@contextmanager
+def kept(record: Record, picture: Path | None, json_file: Path | None) -> Iterator[None]:
+    """Write the files of a run at its end, however it ends, and name them if it ends well.
+
+    Raises:
+        UsageError: both are one file.
+    """
+    if picture is not None and json_file is not None and picture.resolve() == json_file.resolve():
+        raise click.UsageError(f"--picture and --json must be two files; both are {str(picture)!r}.")
+    with ExitStack() as at_the_end:
+        if picture is not None:
+            at_the_end.callback(record.save_picture, picture)
+        if json_file is not None:
+            at_the_end.callback(record.save_json, json_file)
+        try:
+            yield
+        except KeyboardInterrupt:
+            record.stopped = "interrupted"
+            raise
+        except Exception as error:
+            record.stopped = f"{type(error).__name__}: {error}"
+            raise
+    for what, path in (("history", json_file), ("picture", picture)):
+        if path is not None:
+            print(f"{what}: {path}")
+
+
+def settings_of(experiment: Experiment) -> dict[str, Any]:
+    """Return what an experiment was given, and its defaults."""
+    return {f.name: getattr(experiment, f.name) for f in fields(experiment) if f.init}
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write versions and what follows them, to the file of ``--json``."""
+    versions = {"saiki": saiki.__version__, "numpy": np.__version__, "python": platform.python_version()}
+    with writing("--json", path) as file:
+        file.write(json.dumps(versions | content, indent=1).encode())
+
+
+@contextmanager
+def writing(option: str, path: Path) -> Iterator[IO[bytes]]:
+    """Open the file of an option, and name both if it cannot be written."""
+    try:
+        with atomic_write(path) as file:
+            yield file
+    except OSError as error:
+        raise SaikiError(f"{option}: {str(path)!r} could not be written: {error.strerror or error}.") from error

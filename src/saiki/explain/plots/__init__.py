@@ -1,5 +1,6 @@
 """Pictures. Each function draws on axes that it is given, and returns them."""
 
+from saiki.explain.plots.comparison import comparison_figure, plot_losses_with_spread
 from saiki.explain.plots.microscope import (
     plot_delta,
     plot_lag_matrix,
@@ -15,12 +16,14 @@ from saiki.explain.plots.unrolled import plot_unrolled
 
 __all__ = [
     "FORMATS",
+    "comparison_figure",
     "moving_average",
     "panels_figure",
     "plot_accuracy",
     "plot_delta",
     "plot_lag_matrix",
     "plot_loss",
+    "plot_losses_with_spread",
     "plot_matrix",
     "plot_norm_by_lag",
     "plot_quantity",
