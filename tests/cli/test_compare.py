@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from saiki.tasks.comparison import compare, grid_setups, note_setups
+from saiki.tasks.adder import Experiment
+from saiki.tasks.comparison import Trial, compare, grid_setups, note_setups
 from saiki.tasks.findings import findings, summarize
 from tests.cli.conftest import LISTENING, Run
 
@@ -92,10 +95,25 @@ def test_what_makes_no_sense_is_refused(run: Run, arguments: list[str], message:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("jobs", "seconds"), [("1", 1), ("2", 3)])
-def test_ctrl_c_keeps_the_trials_that_ended(tmp_path: Path, jobs: str, seconds: float) -> None:
-    options = ["--bits", "4", "--iterations", "20", "--repeats", "2000", "--json", "c.json", "--jobs", jobs]
-    options += ["--engine", "reference"]  # nothing to compile, which may take long
+def test_an_interrupted_comparison_keeps_the_trials_that_ended(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(setups: dict[str, Experiment], repeats: int, jobs: int) -> Iterator[Trial]:
+        yield from islice(compare(setups, repeats), 7)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("saiki.cli.compare.compare", interrupted)
+    code, _, err = run("adder", "--compare", *SHORT, "--json", "c.json")
+    assert (code, err.strip()) == (130, "saiki: interrupted")
+    told = json.loads((tmp_path / "c.json").read_text())
+    assert told["stopped"] == "interrupted"
+    assert sorted(trial["seed"] for trial in told["trials"]) == [0] * 5 + [1] * 2
+    assert (tmp_path / "compare.png").exists()
+
+
+def test_ctrl_c_stops_all_processes_at_once_and_quietly(tmp_path: Path) -> None:
+    options = ["--iterations", "100000000", "--jobs", "2", "--picture", "none", "--json", "c.json"]
+    options += ["--engine", "reference"]  # nothing to compile, which would be told
     command = [sys.executable, "-u", "-c", LISTENING, "adder", "--compare", *options]
     with subprocess.Popen(
         command, cwd=tmp_path, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -103,7 +121,7 @@ def test_ctrl_c_keeps_the_trials_that_ended(tmp_path: Path, jobs: str, seconds: 
         try:
             assert process.stdout is not None
             process.stdout.readline()  # the headline
-            time.sleep(seconds)  # processes take a while to start
+            time.sleep(2)
             asked = time.monotonic()
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process
             _, err = process.communicate(timeout=60)
@@ -112,7 +130,8 @@ def test_ctrl_c_keeps_the_trials_that_ended(tmp_path: Path, jobs: str, seconds: 
     assert time.monotonic() - asked < 10
     assert process.returncode == 130
     assert err.decode().split("\n") == ["", "saiki: interrupted", ""]
-    told = json.loads((tmp_path / "c.json").read_text())
-    assert told["stopped"] == "interrupted"
-    assert 0 < len(told["trials"]) < 10_000
-    assert (tmp_path / "compare.png").exists()
+    assert json.loads((tmp_path / "c.json").read_text())["stopped"] == "interrupted"
+    with pytest.raises(ProcessLookupError):  # nobody is left, once the last has gone
+        for _ in range(100):
+            os.killpg(process.pid, 0)
+            time.sleep(0.05)

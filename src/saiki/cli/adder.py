@@ -96,7 +96,7 @@ class History:
 @click.option("--engine", type=click.Choice(list(ENGINES)), help="Code that computes.  [default: compiled]")
 @click.option("--every", type=click.IntRange(1), default=1000, help="Print an example every so many updates.")
 @click.option(
-    "--compare", is_flag=True, help="The note's five experiments, each several times: about 15 seconds on two cores."
+    "--compare", is_flag=True, help="The note's five experiments, each several times: about 10 seconds on two cores."
 )
 @click.option("--grid", is_flag=True, help="The same for every --init, --cell and --activation: about a minute.")
 @click.option(
