@@ -1,12 +1,13 @@
 """Comparisons on the adder: the same seeds, the same numbers, and what is said of them."""
 
 from dataclasses import replace
-from multiprocessing import active_children
+from multiprocessing import active_children, parent_process
 
 import numpy as np
 import pytest
 
 import saiki
+from saiki.arrays import Array
 from saiki.cells import CELLS
 from saiki.initializers import INITIALIZERS
 from saiki.maths import ACTIVATIONS
@@ -70,12 +71,16 @@ def test_the_number_of_jobs_changes_no_number() -> None:
             np.testing.assert_array_equal(a.gradient_after, b.gradient_after)
 
 
+def fails_in_a_child(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> Array:
+    if parent_process() is not None:
+        raise MemoryError("of the child")
+    return rng.standard_normal(shape)
+
+
 def test_what_goes_wrong_in_another_process_is_raised_here() -> None:
-    good = Experiment(bits=2, iterations=5)
-    broken = replace(good)
-    object.__setattr__(broken, "loss", "none")  # what a constructor would have refused
-    with pytest.raises(saiki.ArgumentError, match="loss must be one of"):
-        list(compare({"good": good, "broken": broken}, repeats=1, jobs=2))
+    experiment = Experiment(bits=2, iterations=5, scheme=fails_in_a_child)
+    with pytest.raises(MemoryError, match="of the child"):
+        list(compare({"it": experiment}, repeats=2, jobs=2))
     assert not active_children()
 
 
