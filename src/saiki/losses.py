@@ -215,8 +215,8 @@ def evaluate(
     >>> float(value), dY.ravel().tolist()
     (0.5, [1.0, 0.0, 0.0])
     """
-    parts, dY = evaluate_parts(loss, Y, y, lengths, sample_weight, total)
-    return parts.sum(), dY
+    values, slopes, weights = evaluate_parts(loss, Y, y, lengths, sample_weight, total)
+    return (values * weights).sum(), slopes * weights
 
 
 def evaluate_parts(
@@ -226,10 +226,11 @@ def evaluate_parts(
     lengths: npt.ArrayLike | None = None,
     sample_weight: npt.ArrayLike | None = None,
     total: float | None = None,
-) -> tuple[Array, Array]:
-    """Return what each target adds to the mean loss, and the gradient of that with respect to ``Y``.
+) -> tuple[Array, Array, Array]:
+    """Return the loss of each target, its slope with respect to ``Y``, and how much each target counts in the mean.
 
-    The parts are ``(B, T, K)``, or ``(B, T, 1)`` for a loss of classes; after a readout without T. See ``evaluate``.
+    Losses and weights are ``(B, T, K)``, or ``(B, T, 1)`` for a loss of classes; after a readout without T. See
+    ``evaluate``.
     """
     loss = as_loss(loss)
     Y = as_float("Y", Y)
@@ -274,7 +275,7 @@ def evaluate_parts(
 
     value, slope = loss(np.where(exists, Y, 0).astype(Y.dtype), target.astype(np.real(Y).dtype))
     weight = (weight / largest / (total or 1.0)).astype(np.real(Y).dtype)
-    return value * weight, slope * weight
+    return value, slope, weight
 
 
 def _like_outputs(Y: Array, target: Array) -> Array:

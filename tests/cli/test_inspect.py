@@ -152,7 +152,7 @@ def test_a_simple_cell_has_no_gates(run: Run, tmp_path: Path, rng: np.random.Gen
         (["model.safetensors", "--view", "states"], "--view states needs DATA"),
         (["model.safetensors", "inputs.npy", "--view", "delta"], "--view delta needs targets"),
         (["model.safetensors", "data.npz", "--sequence", "12"], "--sequence must be one of the 12"),
-        (["model.safetensors", "data.npz", "--layer", "1"], "layer must be one of the 1 recurrent layers"),
+        (["model.safetensors", "data.npz", "--layer", "1"], "layer must be below 1, the number of recurrent layers"),
         (["model.safetensors", "data.npz", "--steps", "0:3"], "--steps must be FIRST:LAST, counted from 1"),
         (["model.safetensors", "data.npz", "--steps", "4"], "--steps must be FIRST:LAST"),
         (["model.safetensors", "data.npz", "--steps", "9:12"], "steps must be indices of the 5 steps"),

@@ -122,7 +122,10 @@ def test_what_cannot_be_drawn(seen: saiki.Trace, rng: np.random.Generator) -> No
     strided = saiki.trace(conv, np.ones((1, 4, 2)), np.ones((1, 2, 2)), conv.init(rng))
     cases: list[tuple[Callable[[], Axes], str]] = [
         (lambda: plot_quantity(axes, seen, "r"), "this trace has no 'r'; it has inputs, a_i"),
-        (lambda: plot_quantity(axes, seen, "h", layer=3), "layer must be one of the 3 recurrent layers, from 0; got 3"),
+        (
+            lambda: plot_quantity(axes, seen, "h", layer=3),
+            "layer must be below 3, the number of recurrent layers; got 3",
+        ),
         (lambda: plot_quantity(axes, seen, "h", sequence=3), "sequence must be one of the 3 traced, from 0; got 3"),
         (lambda: plot_unrolled(axes, seen, 3), "sequence must be one of the 3 traced, from 0; got 3"),
         (lambda: plot_unrolled(axes, wide), "room for 8 steps and 6 units; got 3 steps and 7 units"),

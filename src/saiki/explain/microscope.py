@@ -9,7 +9,8 @@ With E the loss and t the step::
 The numbers are those of the reference engine, whose functions make them.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,12 +20,11 @@ from saiki.arrays import Array, Params, as_count, blank_padding
 from saiki.cells.cell import argument
 from saiki.engines import reference
 from saiki.errors import ArgumentError, choose
+from saiki.explain.lags import lag_matrices, mean_by_lag
 from saiki.explain.traces import Kept, LayerTrace, Trace
-from saiki.layers import Bidirectional, Dense, Layer, Network, Readout, Recurrent
-from saiki.layers.bidirectional import DIRECTIONS
-from saiki.layers.layer import map_state
-from saiki.layers.recurrent import RecurrentTape
-from saiki.losses import Loss, evaluate_parts, loss_for
+from saiki.explain.walk import Part, Recurrence, Unit, head_of, units_of, walk_back
+from saiki.layers import Conv1D, Dense, Layer
+from saiki.losses import LOSSES, Loss, as_loss, evaluate_parts, loss_for
 
 QUANTITIES = {
     "inputs": "what comes into each recurrent layer",
@@ -36,29 +36,6 @@ QUANTITIES = {
     "lag_matrix": "which part of delta comes from the loss of which step",
 }
 """What a trace may keep."""
-
-MOST_NUMBERS = 1 << 25
-"""About so many numbers (256 MiB) a tape and what flows back may hold while the lag matrix is made."""
-
-
-class Unit(NamedTuple):
-    """A layer of the model that has no layers inside but the two directions, and what a forward pass made of it."""
-
-    name: str
-    layer: Layer
-    params: Params
-    tape: Any
-
-
-class Recurrence(NamedTuple):
-    """A recurrent layer, the gradient of the loss with respect to its outputs, and what flowed back through it."""
-
-    name: str
-    layer: Recurrent
-    params: Params
-    tape: RecurrentTape
-    d_outputs: Array
-    flow: reference.Flow
 
 
 def trace(
@@ -89,9 +66,11 @@ def trace(
         sample_weight: ``(B,)`` or ``(B, T)``, or None where all targets count alike.
         state: the initial state; None starts from zero, or from the learnt initial state where there is one.
         tbptt: the window of truncated backpropagation through time, or None for the full gradient.
-        steps: which steps to keep: a slice or indices; None keeps all. Memory is needed for these.
+        steps: which steps to keep: a slice, or indices of the steps of X; None keeps all. A layer that has fewer steps,
+            after a convolution, keeps those of them that it has.
         quantities: what to keep, of "inputs", "a", "gates", "states", "delta", "shares", "lag_matrix"; None is all. The
-            lag matrix takes the longest, the shares the most memory: a gradient of every weight for each step.
+            lag matrix takes the longest: a way back for each step that has a loss, so that 1000 such steps take seconds
+            to a minute. The shares take the most memory: a gradient of every weight for each step.
 
     Returns:
         A trace; print it for a worked example.
@@ -110,119 +89,99 @@ def trace(
     True
     """
     if hasattr(model, "network_problem"):
-        network, own, X, y, own_loss, lengths, sample_weight = model.network_problem(X, y, lengths, sample_weight)
-        return trace(
-            network, X, y, own if params is None else params, loss=loss or own_loss, lengths=lengths, state=state,
-            sample_weight=sample_weight, tbptt=tbptt, steps=steps, quantities=quantities,
+        if isinstance(model, type):
+            raise ArgumentError(
+                f"model must be a fitted estimator, not its class; got {model.__name__}. Call fit first."
+            )
+        if params is None and model.network_problem().params is None:
+            raise ArgumentError(f"model must be fitted before it is traced; this {type(model).__name__} is not.")
+        problem = model.network_problem(X, y, lengths, sample_weight)
+        seen = trace(
+            problem.network, problem.X, problem.y, problem.params if params is None else params,
+            loss=loss or problem.loss, lengths=problem.lengths, sample_weight=problem.sample_weight,
+            state=state, tbptt=tbptt, steps=steps, quantities=quantities,
         )  # fmt: skip
+        return replace(seen, estimator=type(model).__name__)
     if not isinstance(model, Layer):
         raise ArgumentError(f"model must be a network, a layer or an estimator; got {type(model).__name__}.")
     if params is None:
         raise ArgumentError("params must be given with a network or layer: what it has learnt, or model.init(rng).")
-    if isinstance(quantities, str):
-        raise ArgumentError(f"quantities must be a list of names; got {quantities!r}. Try [{quantities!r}].")
-    kept = set(QUANTITIES if quantities is None else quantities)
-    for name in kept:
-        choose("quantities", name, QUANTITIES)
+    kept = _asked(quantities)
     if tbptt is not None:
         as_count("tbptt", tbptt)
 
     Y, _, tape, ends = model._checked_forward(params, X, state, lengths, "reference", None)
-    loss = loss_for(Y, y) if loss is None else loss
-    losses, dY = evaluate_parts(loss, Y, y, ends, sample_weight)
+    if 0 in Y.shape or 0 in np.shape(X):
+        raise ArgumentError(f"X must hold at least one sequence and step; got shape {np.shape(X)}.")
     chosen = None if steps is None else _indices(steps, np.shape(X)[1])
-    units = _units(model, params, tape.content)
-    back = list(_back(units, dY, tbptt))[::-1]
+    of_loss = as_loss(loss_for(Y, y) if loss is None else loss)
+    values, slopes, weights = evaluate_parts(of_loss, Y, y, ends, sample_weight)
+    losses, dY = values * weights, slopes * weights
+    units = units_of(model, params, state, tape.content)
+    parts = walk_back(units, dY, tbptt)
 
-    head = _head(units)
-    seeds = back[head - 1].d_outputs
-    T = seeds.shape[1] if seeds.ndim == 3 else 0  # a model without a time axis has no steps
-    at = _kept_steps(chosen, T)
-    shares: dict[str, Array] = Kept()
-    if "shares" in kept:
-        for part in back:
-            shares |= _shares(part, chosen, tbptt)
-    recurrences = [r for part in back for r in part.recurrences]
+    head = units[: head_of(units)]
+    seeds = parts[len(head) - 1].d_outputs if head else dY
+    at = _kept_steps(chosen, seeds.shape[1])
+    rows = at if Y.ndim == 3 else np.arange(seeds.shape[1])
+    recurrences = [r for part in parts for r in part.recurrences]
     lags = [Kept() for _ in recurrences]
     if "lag_matrix" in kept and recurrences:
-        lags = _lags(model, params, X, state, tape.lengths, seeds, at, chosen, tbptt)
-    lengths = np.full(len(Y), T) if tape.lengths is None else tape.lengths
-    if ends is not None:
-        lengths = ends
-    elif recurrences:
-        lengths = _lengths(recurrences[-1])
-    last = units[-1]
-    v, delta_out = _pre_activations(last, Y, dY) if isinstance(last.layer, Dense) else (Y, dY)
+        lags = _lags(
+            lag_matrices(head, recurrences, X, tape.lengths, seeds, rows, tbptt), recurrences, seeds, rows, chosen
+        )
+    shares: list[Share] = (
+        [share for part in parts for share in _shares(part, chosen, tbptt)] if "shares" in kept else []
+    )
+    v, delta_out = _pre_activations(units[-1], Y, dY) if isinstance(units[-1].layer, Dense) else (Y, dY)
     timed = [array[:, at] if Y.ndim == 3 else array for array in (Y, losses.sum(axis=-1), v, delta_out)]
     return Trace(
-        model=model, params=params, loss_name=loss if isinstance(loss, str) else repr(loss), loss=float(losses.sum()),
-        steps=at, lengths=lengths,
+        model=model,
+        params={name: param.copy() for name, param in params.items()},
+        parts=tuple((unit.name.rstrip("/"), unit.layer) for unit in units),
+        loss_name=loss if isinstance(loss, str) else next((k for k, v in LOSSES.items() if v is of_loss), "own loss"),
+        of_classes=of_loss.of_classes,
+        n_targets=_number_of_targets(weights),
+        loss=float(losses.sum()),
+        steps=at,
+        loss_steps=rows,
+        lengths=_lengths(head, tape.lengths, seeds),
         layers=tuple(_seen(r, lag, kept, chosen) for r, lag in zip(recurrences, lags, strict=True)),
-        targets=np.asarray(y), outputs=timed[0], losses=timed[1], v=timed[2], delta_out=timed[3], shares=shares,
-        gradients={name: grad for part in back for name, grad in part.gradients.items()},
-    )  # fmt: skip
+        targets=np.asarray(y),
+        outputs=timed[0],
+        losses=timed[1],
+        v=timed[2],
+        delta_out=timed[3],
+        shares=Kept({share.name: share.values for share in shares}),
+        share_steps={share.name: share.steps for share in shares},
+        gradients={name: grad for part in parts for name, grad in part.gradients.items()},
+    )
 
 
-def _units(layer: Layer, params: Params, tape: Any, name: str = "") -> list[Unit]:
-    """Return the layers of a model, those of networks within it too, from input to output."""
-    if not isinstance(layer, Network):
-        return [Unit(name, layer, params, tape)]
-    return [
-        unit
-        for i, part in enumerate(layer.layers)
-        for unit in _units(part, layer._of(params, i), tape[i], f"{name}{i}/")
-    ]
+def _number_of_targets(weights: Array) -> int | None:
+    """Return how many targets the loss is the mean of; None where they count differently."""
+    there = weights[weights > 0]
+    return len(there) if there.size and np.allclose(there, 1 / len(there)) else None
 
 
-def _head(units: list[Unit]) -> int:
-    """Return how many units there are before the time axis is read out."""
-    kinds = (unit.layer.kind if isinstance(unit.layer, Readout) else "each" for unit in units)
-    return next((i for i, kind in enumerate(kinds) if kind != "each"), len(units))
+def _asked(quantities: Any) -> set[str]:
+    """Return which quantities are asked for."""
+    if quantities is None:
+        return set(QUANTITIES)
+    if isinstance(quantities, str) or not isinstance(quantities, Iterable):
+        raise ArgumentError(f"quantities must be a list of names; got {quantities!r}. Try [{quantities!r}].")
+    asked = list(quantities)
+    for name in asked:
+        choose("quantities", name, QUANTITIES)
+    return set(asked)
 
 
-class Part(NamedTuple):
-    """What a backward pass found in one unit: its gradients, by full name, and what flowed through recurrent layers."""
-
-    unit: Unit
-    d_outputs: Array
-    gradients: Params
-    recurrences: list[Recurrence]
-
-
-def _back(units: list[Unit], dY: Array, tbptt: int | None) -> Iterator[Part]:
-    """Walk back from the last unit to the first."""
-    for unit in reversed(units):
-        grads = unit.layer._backward(unit.params, unit.tape, dY, None, tbptt)
-        yield Part(unit, dY, {unit.name + k: v for k, v in grads.items()}, list(_recurrences(unit, dY, tbptt)))
-        dY = grads.X
-
-
-def _recurrent_back(units: list[Unit], dY: Array, tbptt: int | None) -> list[Recurrence]:
-    """Return what flows back through the recurrent layers alone, from the first to the last."""
-    first = next(i for i, unit in enumerate(units) if isinstance(unit.layer, Recurrent | Bidirectional))
-    found: list[Recurrence] = []
-    for i in range(len(units) - 1, first - 1, -1):
-        found[:0] = _recurrences(units[i], dY, tbptt)
-        if i > first:  # nothing below asks for what would go on
-            dY = units[i].layer._backward(units[i].params, units[i].tape, dY, None, tbptt).X
-    return found
-
-
-def _recurrences(unit: Unit, dY: Array, tbptt: int | None) -> Iterator[Recurrence]:
-    """Yield what flows back through the recurrent layers of a unit: none, itself, or both directions."""
-    layer, parts = unit.layer, []
-    if isinstance(layer, Recurrent):
-        parts = [(unit.name, layer, unit.params, unit.tape, dY)]
-    elif isinstance(layer, Bidirectional):
-        parts = [
-            (f"{unit.name}{way}/", part, layer._of(unit.params, way), tape, dH)
-            for way, part, tape, dH in zip(DIRECTIONS, layer.layers, unit.tape, np.split(dY, 2, axis=-1), strict=True)
-        ]
-    for name, part, params, tape, dH in parts:
-        dstates = part._states("dstate", None, dH)
-        yield Recurrence(
-            name, part, params, tape, dH, reference.flow_back(part.cell, params, tape.tape, dH, dstates, tbptt)
-        )
+def _lengths(head: list[Unit], given: Array | None, seeds: Array) -> Array:
+    """Return the length of each sequence where the time axis ends: at the outputs, or at what is read."""
+    for unit in head:
+        if isinstance(unit.layer, Conv1D):
+            given = unit.tape.lengths
+    return np.full(len(seeds), seeds.shape[1] if seeds.ndim == 3 else 1) if given is None else given
 
 
 def _seen(recurrence: Recurrence, lags: Kept, kept: set[str], chosen: Array | None) -> LayerTrace:
@@ -230,125 +189,90 @@ def _seen(recurrence: Recurrence, lags: Kept, kept: set[str], chosen: Array | No
     name, layer, params, (tape, _, _), dH, flow = recurrence
     cell, schedule, H = layer.cell, tape.schedule, layer.n_units
     steps = _kept_steps(chosen, len(tape.x))
-    lengths, forward, backward = _lengths(recurrence), Kept(), Kept()
+    lengths, forward, backward = recurrence.lengths, Kept(), Kept()
 
     def keep(found: Kept, group: str, name: str, values: Array) -> None:
-        """Keep a quantity ``(T, B, ...)`` under its name, batch-first and for the chosen steps."""
+        """Keep a quantity ``(B, T, ...)`` under its name, for the chosen steps."""
         if group in kept:
-            found[name] = blank_padding(schedule.unwalk(values), lengths)[:, steps]
+            found[name] = blank_padding(values, lengths)[:, steps]
 
-    keep(forward, "inputs", "inputs", tape.x)
+    keep(forward, "inputs", "inputs", schedule.unwalk(tape.x))
     for g, gate in enumerate(cell.inputs):
-        keep(forward, "a", gate, tape.a[:, :, g])
+        keep(forward, "a", gate, schedule.unwalk(tape.a[:, :, g]))
     for k, gate in enumerate(cell.apart):
-        keep(forward, "a", argument("h", gate), tape.apart[:, :, k])
+        keep(forward, "a", argument("h", gate), schedule.unwalk(tape.apart[:, :, k]))
     for saved in cell.saved:
-        keep(forward, "gates", saved, tape.saved[saved])
+        keep(forward, "gates", saved, schedule.unwalk(tape.saved[saved]))
     for state in reversed(cell.states):
-        keep(forward, "states", state, tape.states[state][1:])
+        keep(forward, "states", state, schedule.unwalk(tape.states[state][1:]))
 
-    for state in cell.states:
-        keep(backward, "delta", f"d{state}", flow.states[state][1:])
-    if "delta" in kept:
-        backward["dh_out"] = dH[:, steps]
+    dh = schedule.unwalk(flow.states["h"][1:])
+    keep(backward, "delta", "dh", dh)
+    keep(backward, "delta", "dh_out", dH)
+    keep(backward, "delta", "dh_time", dh - dH)
+    for state in cell.states[1:]:
+        keep(backward, "delta", f"d{state}_time", schedule.unwalk(flow.states[state][1:]))
     for g, gate in enumerate(cell.inputs):
-        keep(backward, "delta", f"d{gate}", flow.inputs[:, :, g * H : (g + 1) * H])
+        keep(backward, "delta", f"d{gate}", schedule.unwalk(flow.inputs[:, :, g * H : (g + 1) * H]))
     for gate in cell.apart:
         r = cell.recurrent.index(gate)
-        keep(backward, "delta", f"d{argument('h', gate)}", flow.recurrent[:, :, r * H : (r + 1) * H])
+        d_apart = flow.recurrent[:, :, r * H : (r + 1) * H]
+        keep(backward, "delta", f"d{argument('h', gate)}", schedule.unwalk(d_apart))
 
     initial = {state: schedule.unsort(tape.states[state][0]) for state in cell.states}
-    blocks = np.split(params["Wh"], len(cell.recurrent), axis=1) if cell.recurrent else []
-    radius = {g: float(np.abs(np.linalg.eigvals(block)).max()) for g, block in zip(cell.recurrent, blocks, strict=True)}
-    return LayerTrace(name.rstrip("/"), layer, steps, lengths, initial, forward, backward, lags, radius)
+    return LayerTrace(name.rstrip("/"), layer, params, steps, lengths, initial, forward, backward, lags)
 
 
-def _lengths(recurrence: Recurrence) -> Array:
-    """Return the length of each sequence in a recurrent layer."""
-    schedule = recurrence.tape.tape.schedule
-    return schedule.unsort(schedule.lengths)
+class Share(NamedTuple):
+    """The share of each step in the gradient of a parameter."""
+
+    name: str
+    steps: Array
+    values: Array
 
 
-def _shares(part: Part, chosen: Array | None, tbptt: int | None) -> Params:
+def _shares(part: Part, chosen: Array | None, tbptt: int | None) -> list[Share]:
     """Return the share of each step in the gradient of each parameter of a unit."""
     unit, dY = part.unit, part.d_outputs
+    if dY.ndim != 3:
+        return [Share(name, np.empty(0, int), grad[None]) for name, grad in part.gradients.items()]
+    steps = _kept_steps(chosen, dY.shape[1])
     found: dict[str, list[Array]] = {name: [] for name in part.gradients}
-    if not found or dY.ndim != 3:
-        return {name: grad[None] for name, grad in part.gradients.items()}
     for recurrence in part.recurrences:
         name, layer, params, (tape, _, from_learnt), _, flow = recurrence
-        lengths = _lengths(recurrence)
-        for step in _kept_steps(chosen, dY.shape[1]):
+        first = recurrence.lengths - 1 if layer.reverse else np.where(recurrence.lengths > 0, 0, -1)
+        for step in steps:
             rows = tape.schedule.rows_of(step)
             share = reference.weight_gradients(layer.cell, params, tape, flow, lambda steps: steps[rows])  # noqa: B023
             if layer.learn_initial:
-                first = (lengths - 1 if layer.reverse else np.zeros_like(lengths)) == step
                 for state in layer.cell.states:
-                    start = tape.schedule.unsort(flow.states[state][0])[first & (lengths > 0)]
+                    start = tape.schedule.unsort(flow.states[state][0])[first == step]
                     share[f"{state}0"] = start.sum(axis=0) * from_learnt
             for key, value in share.items():
                 found[name + key].append(value)
-    if not part.recurrences:  # what a step adds is what is left when no other step says anything
-        for step in _kept_steps(chosen, dY.shape[1]):
+    if found and not part.recurrences:  # what a step adds is what is left when no other step says anything
+        for step in steps:
             alone = np.zeros_like(dY)
             alone[:, step] = dY[:, step]
             for key, value in unit.layer._backward(unit.params, unit.tape, alone, None, tbptt).items():
                 found[unit.name + key].append(value)
-    return {name: np.array(values) for name, values in found.items()}
+    none = {name: np.zeros((0, *grad.shape), grad.dtype) for name, grad in part.gradients.items()}
+    return [Share(name, steps, np.array(values) if values else none[name]) for name, values in found.items()]
 
 
 def _lags(
-    model: Layer,
-    params: Params,
-    X: npt.ArrayLike,
-    state: Any,
-    lengths: Array | None,
-    seeds: Array,
-    at: Array,
-    chosen: Array | None,
-    tbptt: int | None,
+    matrices: list[Array], recurrences: list[Recurrence], seeds: Array, losses: Array, chosen: Array | None
 ) -> list[Kept]:
-    """Return the lag matrix of each recurrent layer, and its mean by lag.
-
-    A loss of one step is a gradient ``seeds`` of which all other steps are zero. A batch that holds every sequence once
-    for each such step takes many of them through time at once.
-    """
-    X = np.asarray(X)
-    B, T = seeds.shape[:2]
-    width = sum(p.shape[-1] for p in model.parameters().values())
-    n = int(np.clip(MOST_NUMBERS // max(1, 3 * seeds.size // seeds.shape[-1] * width), 1, max(1, len(at))))
-    again = map_state(lambda part: np.repeat(part, n, axis=0), state)
-    ends = None if lengths is None else np.repeat(lengths, n)
-    content = model._checked_forward(params, np.repeat(X, n, axis=0), again, ends, "reference", None)[2].content
-    units = _units(model, params, content)
-    units = units[: _head(units)]
-    found: list[list[Array]] = []
-    for start in range(0, len(at), n):
-        some = at[start : start + n]
-        dY = np.zeros((B, n, *seeds.shape[1:]), seeds.dtype)
-        dY[:, np.arange(len(some)), some] = seeds[:, some]
-        recurrences = _recurrent_back(units, dY.reshape(B * n, *seeds.shape[1:]), tbptt)
-        found.append([_norms(r, B, n)[: len(some)] for r in recurrences])
-    lags = []
-    for recurrence, parts in zip(recurrences, zip(*found, strict=True), strict=True):
-        matrix = np.concatenate(parts)
+    """Return what is kept of lag matrices: the chosen columns, and the mean by lag of those."""
+    seen = np.asarray(seeds[:, losses].any(axis=(0, 2)))
+    kept = []
+    for matrix, recurrence in zip(matrices, recurrences, strict=True):
         steps = _kept_steps(chosen, matrix.shape[1])
-        matrix = matrix[:, steps]
-        means = np.empty(0)
-        if recurrence.d_outputs.shape[1] == T:
-            seen = seeds[:, at].any(axis=(0, 2))
-            distance = (at[seen, None] - steps) * (-1 if recurrence.layer.reverse else 1)
-            pairs = [matrix[seen][distance == lag] for lag in range(T)]
-            means = np.array([values.mean() if values.size else np.nan for values in pairs])
-        lags.append(Kept(lag_matrix=matrix, norm_by_lag=means))
-    return lags
-
-
-def _norms(recurrence: Recurrence, B: int, n: int) -> Array:
-    """Return the norm of delta at each step, over the sequences and gates, for each of ``n`` losses."""
-    delta = recurrence.tape.tape.schedule.unwalk(recurrence.flow.inputs)
-    squares = (delta * delta).reshape(B, n, *delta.shape[1:]).sum(axis=(0, 3))
-    return np.sqrt(squares)
+        matrix, means = matrix[:, steps], np.empty(0)
+        if recurrence.d_outputs.shape[1] == seeds.shape[1]:  # else a lag has no meaning
+            means = mean_by_lag(matrix, seen, losses, steps, recurrence.layer.reverse)
+        kept.append(Kept(lag_matrix=matrix, norm_by_lag=means))
+    return kept
 
 
 def _pre_activations(unit: Unit, Y: Array, dY: Array) -> tuple[Array, Array]:

@@ -7,7 +7,7 @@ from typing import Any, final
 
 import numpy as np
 
-from saiki.arrays import Array
+from saiki.arrays import Array, as_count
 from saiki.errors import ArgumentError, choose
 from saiki.explain.worked import worked
 from saiki.layers import Layer, Recurrent
@@ -20,9 +20,8 @@ class Kept(dict[str, Array]):
     """Arrays by name; one that was not kept is an error that says what to do."""
 
     def __missing__(self, name: str) -> Array:
-        raise ArgumentError(
-            f"this trace has no {name!r}; it has {', '.join(self) or 'nothing'}. Ask trace() for more quantities."
-        )
+        has = f" it has {', '.join(self)}." if self else ""
+        raise ArgumentError(f"this trace has no {name!r};{has} what is kept is chosen by quantities=.")
 
 
 @final
@@ -30,33 +29,33 @@ class Kept(dict[str, Array]):
 class LayerTrace:
     """What happened in one recurrent layer; arrays are ``(B, T, ...)``, zero beyond a sequence's length.
 
-    ``layer["a_i"]`` is a quantity of the cell's equations by its name there, ``layer["da_i"]`` the gradient of the loss
-    with respect to it.
+    ``layer["a_i"]`` is a quantity of the cell's equations by its name there. The gradients of the loss with respect to
+    pre-activations and to h have a d before the name, ``layer["da_i"]``.
 
     Attributes:
         name: where it stands in the model, such as "0" or "1/backward"; empty for the model itself.
         layer: its description.
+        params: its parameters, by their own names.
         steps: the indices of the steps that were kept ``(T,)``.
         lengths: the length of each sequence ``(B,)``.
         initial: the states before the first step, by name ``(B, H)``.
         forward: the inputs ``(B, T, F)`` as "inputs", and every quantity of the equations by name ``(B, T, H)``, in the
             order in which they come about.
-        backward: the gradients with respect to states and pre-activations, by name ``(B, T, H)``, in that order; and as
-            "dh_out" the part of "dh" that comes through the outputs of the same step, while the rest has come back
-            through time.
+        backward: the gradients, by name ``(B, T, H)``: "dh" and its two parts, "dh_out" through the outputs of the same
+            step and "dh_time" back through time; of other states the part that comes back through time, "dc_time", as
+            what goes through h of the same step is in "dh"; then those of the pre-activations.
         lags: "lag_matrix" and "norm_by_lag".
-        spectral_radius: of the block of ``Wh`` of each gate, by gate: the largest modulus of its eigenvalues.
     """
 
     name: str
     layer: Recurrent
+    params: Mapping[str, Array]
     steps: Array
     lengths: Array
     initial: Mapping[str, Array]
     forward: Mapping[str, Array]
     backward: Mapping[str, Array]
     lags: Mapping[str, Array]
-    spectral_radius: Mapping[str, float]
 
     def __getitem__(self, name: str) -> Array:
         return Kept({**self.forward, **self.backward})[name]
@@ -104,6 +103,13 @@ class LayerTrace:
         """
         return self.lags["norm_by_lag"]
 
+    @property
+    def spectral_radius(self) -> dict[str, float]:
+        """Of the block of ``Wh`` of each gate, by gate: the largest modulus of its eigenvalues."""
+        gates = self.layer.cell.recurrent
+        blocks = np.split(self.params["Wh"], len(gates), axis=1) if gates else []
+        return {gate: float(np.abs(np.linalg.eigvals(block)).max()) for gate, block in zip(gates, blocks, strict=True)}
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -115,28 +121,40 @@ class Trace:
 
     Attributes:
         model: what was traced.
-        params: its parameters.
-        loss_name: the name of the loss, or its description.
+        params: its parameters, as they were.
+        parts: its layers with their names, those of networks within it too, from input to output.
+        loss_name: the name of the loss, or "own loss".
+        of_classes: whether its targets are classes, and the softmax is part of it.
+        n_targets: how many targets it is the mean of; None where some count more than others.
         loss: its value, the mean over what exists.
         steps: the indices of the steps of the outputs that were kept ``(T,)``; after a readout, of what is read.
+        loss_steps: the indices of the steps that stand for the rows of the lag matrix ``(S,)``: the same, but after a
+            readout all steps that are read.
         lengths: the length of each sequence at the outputs, or at what is read ``(B,)``.
         layers: what happened in each recurrent layer, from input to output; the two directions of a bidirectional layer
             are two.
-        targets: what the outputs were held to, as it was given.
+        targets: what the network's outputs were held to; for an estimator, classes by number and values as it scales
+            them.
         outputs: the outputs ``(B, T, K)`` or, after a readout, ``(B, K)``.
         losses: what each step adds to the loss, ``(B, T)`` or ``(B,)``.
         v: the pre-activations of the outputs, of their shape; the outputs themselves where the last layer is not dense.
         delta_out: the gradient of the loss with respect to ``v``.
         shares: by name of a parameter, the share of each step in its gradient, the time step as first axis: over all
             steps they add up to the gradient. What comes after a readout has one share, ``(1, ...)``.
+        share_steps: by name of a parameter, the indices of these steps; none for what comes after a readout.
         gradients: the gradient of each parameter, by name.
+        estimator: the name of the estimator whose network it is, if it was one.
     """
 
     model: Layer
     params: Mapping[str, Array]
+    parts: tuple[tuple[str, Layer], ...]
     loss_name: str
+    of_classes: bool
+    n_targets: int | None
     loss: float
     steps: Array
+    loss_steps: Array
     lengths: Array
     layers: tuple[LayerTrace, ...]
     targets: Array
@@ -145,7 +163,9 @@ class Trace:
     v: Array
     delta_out: Array
     shares: Mapping[str, Array]
+    share_steps: Mapping[str, Array]
     gradients: Mapping[str, Array]
+    estimator: str = ""
 
     @property
     def lag_matrix(self) -> Array:
@@ -153,8 +173,7 @@ class Trace:
 
         Rows are the steps of the loss, columns the steps that it reaches, and the norm is that of all sequences and
         gates together. It is the matrix of the first recurrent layer, through which everything goes that the network
-        learns of its input; each of ``layers`` has its own. Where the outputs are read out of the time axis, a row is a
-        step of what is read.
+        learns of its input; each of ``layers`` has its own. The rows are those of ``loss_steps``.
         """
         return self._first.lag_matrix
 
@@ -174,16 +193,21 @@ class Trace:
             ArgumentError: there is no such layer or sequence.
         """
         if not -len(self.layers) <= layer < len(self.layers):
-            raise ArgumentError(f"layer must be one of the {len(self.layers)} recurrent layers, from 0; got {layer}.")
-        if not 0 <= sequence < len(self.lengths):
-            raise ArgumentError(f"sequence must be one of the {len(self.lengths)} traced, from 0; got {sequence}.")
+            raise ArgumentError(f"layer must be below {len(self.layers)}, the number of recurrent layers; got {layer}.")
+        self._which(sequence)
         seen = self.layers[layer]
         return seen, seen.steps[seen.steps < seen.lengths[sequence]]
+
+    def _which(self, sequence: int) -> int:
+        """Return the index of a sequence, or refuse it."""
+        if as_count("sequence", sequence, 0) >= len(self.lengths):
+            raise ArgumentError(f"sequence must be one of the {len(self.lengths)} traced, from 0; got {sequence}.")
+        return sequence
 
     def __str__(self) -> str:
         return self.text()
 
-    def text(self, sequence: int = 0, units: int = 6) -> str:
+    def text(self, sequence: int = 0, units: int = 5) -> str:
         """Return what was kept of one sequence as plain text, step by step, as one would work it out on paper.
 
         Args:
@@ -193,9 +217,7 @@ class Trace:
         Raises:
             ArgumentError: there is no such sequence.
         """
-        if not 0 <= sequence < len(self.lengths):
-            raise ArgumentError(f"sequence must be one of the {len(self.lengths)} traced, from 0; got {sequence}.")
-        return worked(self, sequence, units)
+        return worked(self, self._which(sequence), as_count("units", units))
 
     def to_frame(self, what: str = "quantities", backend: str | None = None) -> Any:
         """Return a tidy data frame, with a row for each number.
@@ -217,6 +239,8 @@ class Trace:
             raise ArgumentError(f"backend: a data frame needs one of {', '.join(FRAMES)}. Try: pip install pandas")
         library: Any = choose("backend", backend or next(iter(installed)), installed)
         parts = list(rows())
+        if not parts:
+            raise ArgumentError(f"what: this trace has kept no {what}. What is kept is chosen by quantities=.")
         columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         return nw.from_dict(columns, backend=library).to_native()
 
@@ -229,25 +253,28 @@ class Trace:
             if values.ndim == 3:
                 yield _rows("output", name, values, self.steps, self.lengths)
             else:  # read out of the time axis: it is all there at the last step
-                last = self.lengths.max(initial=1) - 1
+                last = self.lengths.max() - 1
                 yield _rows("output", name, values[:, None], np.array([last]), np.full(len(values), last + 1))
 
     def _shares(self) -> Iterator[dict[str, Array]]:
+        last = np.array([self.lengths.max() - 1])
         for name, share in self.shares.items():
             values = share.reshape(len(share), -1, share.shape[-1])
             step, row, column = np.indices(values.shape).reshape(3, -1)
+            steps = self.share_steps[name] if len(self.share_steps[name]) else last
             yield {
-                "parameter": np.full(values.size, name), "t": step + 1 if len(share) == 1 else self.steps[step] + 1,
-                "row": row, "column": column, "value": values.ravel(),
+                "parameter": np.full(values.size, name), "t": steps[step] + 1, "row": row, "column": column,
+                "value": values.ravel(),
             }  # fmt: skip
 
     def _lags(self) -> Iterator[dict[str, Array]]:
         for layer in self.layers:
-            loss_step, step = np.indices(layer.lag_matrix.shape).reshape(2, -1)
-            yield {
-                "layer": np.full(len(step), layer.name), "loss_t": self.steps[loss_step] + 1,
-                "t": layer.steps[step] + 1, "norm": layer.lag_matrix.ravel(),
-            }  # fmt: skip
+            if layer.lags:
+                loss_step, step = np.indices(layer.lag_matrix.shape).reshape(2, -1)
+                yield {
+                    "layer": np.full(len(step), layer.name), "loss_t": self.loss_steps[loss_step] + 1,
+                    "t": layer.steps[step] + 1, "norm": layer.lag_matrix.ravel(),
+                }  # fmt: skip
 
 
 def _rows(layer: str, name: str, values: Array, steps: Array, lengths: Array) -> dict[str, Array]:

@@ -8,7 +8,8 @@ import numpy as np
 
 from saiki.arrays import Array
 from saiki.explain.columns import aligned
-from saiki.layers import Dense, Network
+from saiki.layers import Bidirectional, Dense, Dropout, Recurrent
+from saiki.losses import log_softmax
 
 if TYPE_CHECKING:
     from saiki.explain.traces import LayerTrace, Trace
@@ -19,78 +20,103 @@ MOST_STEPS = 12
 LARGEST = 6
 """Weights of up to so many rows and columns are written out."""
 
+Line = tuple[str, str]
+"""The name of what stands on a line, and the rest of it."""
+
 
 def worked(trace: "Trace", sequence: int, units: int) -> str:
     """Return the worked example of one sequence; see ``Trace.text``."""
-    forward = list(_initial(trace, sequence, units))
-    backward: list[str] = []
-    for step in _written_out(trace.steps, trace.lengths[sequence]):
+    forward: list[tuple[str, list[Line]]] = [("", list(_initial(trace, sequence, units)))]
+    backward: list[tuple[str, list[Line]]] = []
+    for step in _some(_all_steps(trace, sequence)):
         if step is None:
-            forward.append("...")
-            backward.insert(0, "...")
+            forward.append(("...", [("", "")]))
+            backward.insert(0, ("...", [("", "")]))
         else:
-            forward += _headed(f"t = {step + 1}", _forward(trace, sequence, step, units))
-            backward[:0] = _headed(f"t = {step + 1}", _backward(trace, sequence, step, units))
+            forward.append((f"t = {step + 1}", list(_forward(trace, sequence, step, units))))
+            backward.insert(0, (f"t = {step + 1}", list(_backward(trace, sequence, step, units))))
     if trace.losses.ndim == 1:
-        forward += _headed("read", _outputs(trace, (sequence,), units))
-        backward[:0] = _headed("read", [_line("delta_out", trace.delta_out[sequence], units)])
-    forward.insert(0, "forward")
-    backward.insert(
-        0, "backward, where dh has a part from the outputs of the step, and one that comes back through time"
-    )
-    parts = [_beginning(trace, sequence), *map(_equations, trace.layers), _readout(trace), _weights(trace)]
-    parts += ["\n".join(forward), "\n".join(backward), _gradients(trace)]
+        forward.append(("read", list(_outputs(trace, (sequence,), units))))
+        backward.insert(0, ("read", [_line("delta_out", trace.delta_out[sequence], units)]))
+    sections = [
+        ("forward", forward),
+        ("backward, where dh has a part from the outputs of the step, and one that comes back through time", backward),
+    ]
+    parts = [_beginning(trace, sequence), *_equations(trace), _weights(trace), *_written(sections), _gradients(trace)]
     parts += [_lags(trace, layer) for layer in trace.layers if layer.lags]
     return "\n\n".join(part for part in parts if part)
 
 
-def _headed(heading: str, lines: Iterable[str]) -> list[str]:
-    """Return lines with a heading before the first."""
-    return [f"{heading if i == 0 else '':<7}{line}" for i, line in enumerate(lines)]
+def _written(sections: list[tuple[str, list[tuple[str, list[Line]]]]]) -> Iterator[str]:
+    """Yield sections as text: the step, the name and the numbers, each in a column as wide as it must be."""
+    blocks = [block for _, section in sections for block in section]
+    first = max(len(heading) for heading, _ in blocks) + 2
+    second = max((len(name) for _, lines in blocks for name, _ in lines), default=0)
+    for title, section in sections:
+        lines = [
+            f"{heading if i == 0 else '':<{first}}{name:<{second}}{rest}".rstrip()
+            for heading, block in section
+            for i, (name, rest) in enumerate(block)
+        ]
+        yield "\n".join([title, *(lines or ["there are no steps"])])
 
 
-def _written_out(steps: Array, length: int) -> Iterator[int | None]:
-    """Yield the steps to write out; None stands for those left out."""
-    steps = steps[steps < length]
+def _all_steps(trace: "Trace", sequence: int) -> list[int]:
+    """Return the steps of a sequence that any layer, or the outputs, have kept."""
+    axes = [(trace.steps, trace.lengths), *((layer.steps, layer.lengths) for layer in trace.layers)]
+    return sorted({int(step) for steps, lengths in axes for step in steps if step < lengths[sequence]})
+
+
+def _some(steps: list[int]) -> list[int | None]:
+    """Return the steps to write out; None stands for those left out."""
     if len(steps) <= MOST_STEPS:
-        yield from steps.tolist()
-        return
-    yield from steps[: MOST_STEPS // 2].tolist()
-    yield None
-    yield from steps[-MOST_STEPS // 2 :].tolist()
+        return list(steps)
+    return [*steps[: MOST_STEPS // 2], None, *steps[-MOST_STEPS // 2 :]]
 
 
 def _beginning(trace: "Trace", sequence: int) -> str:
     B, loss = len(trace.lengths), trace.loss_name.replace("_", " ")
     one = "one sequence" if B == 1 else f"the mean over {B} sequences, of which this is number {sequence}, from 0"
-    return f"E = {trace.loss:.6g}, {loss}; {one}; {trace.lengths[sequence]} steps"
+    length = trace.layers[0].lengths[sequence] if trace.layers else trace.lengths[sequence]
+    text = f"E = {trace.loss:.6g}, {loss}; {one}; {_counted(length, 'step')}"
+    own = f"\ninputs and targets are as the network of the {trace.estimator} has them: scaled, and classes by number"
+    return text + (own if trace.estimator else "")
 
 
-def _equations(layer: "LayerTrace") -> str:
-    """Return what a layer is, and its equations as its cell states them."""
+def _equations(trace: "Trace") -> Iterator[str]:
+    """Yield what each layer is: equations where it is recurrent or puts out, else its description."""
+    for layer in trace.layers:
+        yield _recurrence(layer)
+    last_name, last = trace.parts[-1]
+    for name, part in trace.parts:
+        if part is not last and not isinstance(part, Recurrent | Bidirectional | Dropout):
+            yield f"layer {name}: {part!r}, whose numbers are not shown"
+    if isinstance(last, Dense):
+        bias = " + b" if last.bias else ""
+        y = "v" if last.activation == "identity" else f"{last.activation}(v)"
+        softmax = "\n  p = softmax(y), which is part of the loss" if trace.of_classes else ""
+        yield f"output, layer {last_name}: dense, {_sizes(*last.sizes)}\n  v = h @ W{bias}\n  y = {y}{softmax}"
+
+
+def _recurrence(layer: "LayerTrace") -> str:
+    """Return what a recurrent layer is, and its equations as its cell states them."""
     cell = layer.layer.cell
     kind = f"{cell.name} ({cell.activation})" if cell.activation else cell.name
     walked = ", read from the last step to the first" if layer.layer.reverse else ""
-    lines = [f"layer {layer.name}: {kind}, {_counted(*layer.layer.sizes)}{walked}"]
+    heading = f"layer {layer.name}: {kind}, {_sizes(*layer.layer.sizes)}{walked}"
     block = re.search(r"::\n\n((?: {4}.*\n|\n)+)", cell.equations)
     equations = (block[1] if block else cell.equations).replace("activation(", f"{cell.activation}(")
     if not layer.layer.bias:
         equations = re.sub(r" \+ bh?(_\w+)?(?=\W)", "", equations)
-    return "\n".join([*lines, *(f"  {line.strip()}" for line in equations.strip().splitlines())])
+    return "\n".join([heading, *(f"  {line.strip()}" for line in equations.strip().splitlines())])
 
 
-def _counted(n_features: int, n_units: int) -> str:
-    return ", ".join(f"{n} {what}" + "s" * (n != 1) for n, what in ((n_features, "feature"), (n_units, "unit")))
+def _sizes(n_features: int, n_units: int) -> str:
+    return f"{_counted(n_features, 'feature')}, {_counted(n_units, 'unit')}"
 
 
-def _readout(trace: "Trace") -> str:
-    """Return the equations of the outputs."""
-    last = trace.model.layers[-1] if isinstance(trace.model, Network) else trace.model
-    if not isinstance(last, Dense):
-        return ""
-    bias = " + b" if last.bias else ""
-    y = "v" if last.activation == "identity" else f"{last.activation}(v)"
-    return f"output: dense, {_counted(*last.sizes)}\n  v = h @ W{bias}\n  y = {y}"
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def _weights(trace: "Trace") -> str:
@@ -98,11 +124,16 @@ def _weights(trace: "Trace") -> str:
     small = {name: param.reshape(-1, param.shape[-1]) for name, param in trace.params.items()}
     if any(max(param.shape) > LARGEST for param in small.values()):
         return ""
-    lines = ["  " + _line(name if i == 0 else "", row, LARGEST) for name, p in small.items() for i, row in enumerate(p)]
-    return "\n".join(["weights", *lines])
+    width = max(map(len, small), default=0)
+    lines = [
+        f"  {name if i == 0 else '':<{width}}{_numbers(row, LARGEST)}"
+        for name, param in small.items()
+        for i, row in enumerate(param)
+    ]
+    return "\n".join(["weights", *lines]) if lines else ""
 
 
-def _initial(trace: "Trace", sequence: int, units: int) -> Iterator[str]:
+def _initial(trace: "Trace", sequence: int, units: int) -> Iterator[Line]:
     """Yield the states before the first step, where they are not zero."""
     for layer in trace.layers:
         for name, values in layer.initial.items():
@@ -110,34 +141,35 @@ def _initial(trace: "Trace", sequence: int, units: int) -> Iterator[str]:
                 yield _line(_name(trace, layer, f"{name}_0"), values[sequence], units)
 
 
-def _forward(trace: "Trace", sequence: int, step: int, units: int) -> Iterator[str]:
+def _forward(trace: "Trace", sequence: int, step: int, units: int) -> Iterator[Line]:
     for layer, at in _at(trace, sequence, step):
         for name, values in layer.forward.items():
             yield _line(_name(trace, layer, "x" if name == "inputs" else name), values[at], units)
-    if trace.losses.ndim == 2:
+    if trace.losses.ndim == 2 and step in trace.steps and step < trace.lengths[sequence]:
         yield from _outputs(trace, (sequence, int(np.searchsorted(trace.steps, step))), units)
 
 
-def _outputs(trace: "Trace", at: tuple[int, ...], units: int) -> Iterator[str]:
+def _outputs(trace: "Trace", at: tuple[int, ...], units: int) -> Iterator[Line]:
     """Yield the outputs, what they were held to, and what that adds to the loss."""
     target = trace.targets[at[:1]][trace.steps[at[1]]] if len(at) > 1 else trace.targets[at]
-    values = {"v": trace.v[at], "y": trace.outputs[at], "target": target, "adds to E": trace.losses[at]}
-    if len(trace.v[at]) == 1:
-        yield "  ".join(f"{name} {np.squeeze(value):.3g}" for name, value in values.items())
+    v, y = trace.v[at], trace.outputs[at]
+    values = {"v": v, "y": y} | ({"p": np.exp(log_softmax(y))} if trace.of_classes else {})
+    values |= {"target": np.atleast_1d(target), "adds to E": np.atleast_1d(trace.losses[at])}
+    if len(v) == 1 and values["target"].size == 1:
+        rest = (f"  {name} {value.item():.3g}" for name, value in values.items() if name != "v")
+        yield "v", _numbers(v, units) + "".join(rest)
     else:
-        yield from (_line(name, np.atleast_1d(value), units) for name, value in values.items())
+        yield from (_line(name, value, units) for name, value in values.items())
 
 
-def _backward(trace: "Trace", sequence: int, step: int, units: int) -> Iterator[str]:
-    if trace.delta_out.ndim == 3:
+def _backward(trace: "Trace", sequence: int, step: int, units: int) -> Iterator[Line]:
+    if trace.delta_out.ndim == 3 and step in trace.steps and step < trace.lengths[sequence]:
         yield _line("delta_out", trace.delta_out[sequence, np.searchsorted(trace.steps, step)], units)
+    titles = {"dh_out": "dh, outputs", "dh_time": "dh, time", "dc_time": "dc, time"}
     for layer, at in reversed(list(_at(trace, sequence, step))):
-        rest = {name: values[at] for name, values in layer.backward.items()}
-        if rest:
-            dh, of_step = rest.pop("dh"), rest.pop("dh_out")
-            rest = {"dh, outputs": of_step, "dh, time": dh - of_step} | rest
-        for name, values in rest.items():
-            yield _line(_name(trace, layer, name), values, units)
+        for name, values in layer.backward.items():
+            if name != "dh":  # it is the sum of its two parts
+                yield _line(_name(trace, layer, titles.get(name, name)), values[at], units)
 
 
 def _at(trace: "Trace", sequence: int, step: int) -> "Iterator[tuple[LayerTrace, tuple[int, int]]]":
@@ -152,43 +184,55 @@ def _name(trace: "Trace", layer: "LayerTrace", name: str) -> str:
     return name if len(trace.layers) == 1 else f"{layer.name} {name}"
 
 
-def _line(name: str, values: Array, units: int) -> str:
-    more = f"  ... {len(values) - units} more" if len(values) > units else ""
-    return f"{name:<12}" + " ".join(f"{value + 0.0:>9.3g}" for value in values[:units]) + more
+def _line(name: str, values: Array, units: int) -> Line:
+    return name, _numbers(values, units)
+
+
+def _numbers(values: Array, most: int) -> str:
+    more = f"  ... {len(values) - most} more" if len(values) > most else ""
+    return "".join(f" {value + 0.0:>9.3g}" for value in values[:most]) + more
 
 
 def _gradients(trace: "Trace") -> str:
     """Return how much each step adds to the gradient of each weight."""
     if not trace.shares:
         return ""
-    steps = [step for step in _written_out(trace.steps, trace.lengths.max(initial=0)) if step is not None]
+    kept = sorted({int(step) for steps in trace.share_steps.values() for step in steps})
+    steps = [step for step in _some(kept) if step is not None]
     rows = [("", *(f"t = {step + 1}" for step in steps), "gradient")]
     for name, share in trace.shares.items():
-        once = len(share) == 1 < len(trace.steps)
-        norms = ["" if once else _norm(share[np.searchsorted(trace.steps, step)]) for step in steps]
+        at = {int(step): place for place, step in enumerate(trace.share_steps[name])}
+        norms = (_norm(share[at[step]]) if step in at else "" for step in steps)
         rows.append((name, *norms, _norm(trace.gradients[name])))
     text = "gradients: the norm of each step's share, and of the whole gradient, which is the sum of the shares"
-    return "\n".join([text, *(f"  {line}" for line in aligned(rows, right=True).splitlines())])
+    return "\n".join([text, *_indented(aligned(rows, right=True))])
 
 
 def _lags(trace: "Trace", layer: "LayerTrace") -> str:
     """Return how far the loss of each step reaches."""
     where = "" if len(trace.layers) == 1 else f" of layer {layer.name}"
     lines = [f"lags: the norm of the part of delta_t{where} that comes from the loss of step s"]
-    if layer.lag_matrix.shape[1] <= MOST_STEPS:
+    loud = [(step, row) for step, row in zip(trace.loss_steps, layer.lag_matrix, strict=True) if row.any()]
+    if 0 < max(len(loud), layer.lag_matrix.shape[1]) <= MOST_STEPS:
         rows = [("s \\ t", *(str(step + 1) for step in layer.steps))]
-        rows += [
-            (str(step + 1), *(_norm(value) if value else "" for value in row))
-            for step, row in zip(trace.steps, layer.lag_matrix, strict=True)
-        ]
-        lines += [f"  {line}" for line in aligned(rows, right=True).splitlines()]
+        rows += [(str(step + 1), *(_norm(value) if value else "" for value in row)) for step, row in loud]
+        lines += _indented(aligned(rows, right=True))
     means = [(str(lag), f"{mean:.3g}") for lag, mean in enumerate(layer.norm_by_lag) if not np.isnan(mean)]
-    few = [row for row in means if int(row[0]) < 8 or int(row[0]).bit_count() == 1]
     if len(means) > 1:
-        lines.append("mean by lag s - t" + (", of steps read backwards t - s" if layer.layer.reverse else ""))
-        lines += [f"  {line}" for line in aligned(list(zip(*few, strict=True)), right=True).splitlines()]
+        few = [means[place] for place in _places(len(means))]
+        lines.append("mean by lag " + ("t - s, as it reads backwards" if layer.layer.reverse else "s - t"))
+        lines += _indented(aligned(list(zip(*few, strict=True)), right=True))
     radii = ", ".join(f"{gate} {radius:.3g}".strip() for gate, radius in layer.spectral_radius.items())
     return "\n".join([*lines, *([f"spectral radius of Wh: {radii}"] if radii else [])])
+
+
+def _places(n: int) -> list[int]:
+    """Return which of n numbers are shown: the first ones, then ever fewer, and the last."""
+    return sorted({place for place in range(n) if place < 8 or place.bit_count() == 1} | {n - 1})
+
+
+def _indented(text: str) -> Iterable[str]:
+    return (f"  {line}" for line in text.splitlines())
 
 
 def _norm(values: Array) -> str:
