@@ -412,20 +412,49 @@ def test_the_text_is_a_worked_example(rng: np.random.Generator) -> None:
     seen = saiki.trace(net, X, y, params)
     assert str(seen) == seen.text(0)
     text = seen.text(1)
-    assert "a = x @ Wx + h_prev @ Wh + b" in text
-    assert "h = tanh(a)" in text
-    assert "v = h @ W + b" in text
     assert f"E = {seen.loss:.6g}, squared error" in text
     layer = seen.layers[0]
-    forward, back = text.split("forward")[1].split("backward")
-    for name, values in {"x": X, "a": layer.a, "h": layer.h, "v": seen.v, "target": y[..., None]}.items():
-        np.testing.assert_allclose(numbers(forward, name), values[1], rtol=1e-2)
-    back = back.split("gradients")[0]
+    above, forward, back, of_steps, lags = re.split(r"\n(?:forward|backward|gradients|lags).*\n", text)
+    for name, values in {"x": X, "a": layer.a, "v": seen.v}.items():
+        np.testing.assert_allclose(numbers(forward, name), values[1], rtol=1e-3)
+    np.testing.assert_allclose(numbers(forward, "h"), [np.zeros(3), *layer.h[1]], rtol=1e-3)
+    np.testing.assert_allclose([float(n) for n in re.findall(r"target (\S+)", forward)], y[1], rtol=1e-3)
     assert re.findall(r"t = (\d) ", back) == ["4", "3", "2", "1"]
-    np.testing.assert_allclose(numbers(back, "da"), layer.delta[1, ::-1], rtol=1e-2)
-    own, through = numbers(back, "dh, outputs"), numbers(back, "dh, time")
-    np.testing.assert_allclose(np.add(own, through), layer["dh"][1, ::-1], rtol=2e-2, atol=1e-3)
-    assert len(text.splitlines()) < 80  # a page
+    for name, quantity in {"da": "da", "dh, outputs": "dh_out", "dh, time": "dh_time"}.items():
+        np.testing.assert_allclose(numbers(back, name), layer[quantity][1, ::-1], rtol=1e-3)
+    for name, share in seen.shares.items():
+        norms = [*np.linalg.norm(share.reshape(4, -1), axis=1), np.linalg.norm(seen.gradients[name])]
+        np.testing.assert_allclose(numbers(of_steps, name), [norms], rtol=1e-2)
+    for s in range(4):
+        (row,) = numbers(lags.split("mean")[0], str(s + 1))[-1:]
+        np.testing.assert_allclose(row, seen.lag_matrix[s, : s + 1], rtol=1e-2)
+    beside = [line.split("|") for line in above.splitlines() if "|" in line]
+    rows = np.concatenate([seen.gradients[name].reshape(-1, params[name].shape[-1])[:, :1] for name in params])
+    np.testing.assert_allclose([float(right.split()[0]) for _, right in beside], rows[:, 0], rtol=1e-3)
+    assert len(text.splitlines()) < 90  # a page
+
+
+def test_names_and_numbers_never_touch(rng: np.random.Generator) -> None:
+    net = Network([Bidirectional(Recurrent("gru", 2, 2)), Recurrent("lstm", 4, 2), Dense(2, 1)])
+    X, y = rng.standard_normal((1, 1001, 2)) * 30, rng.standard_normal((1, 1001))
+    text = saiki.trace(net, X, y, drawn(net, rng), steps=[0, 1000], quantities=["a", "inputs", "delta"]).text()
+    assert "t = 1001  0/forward x" in text
+    for name in ("0/backward dh, time", "1 dc, time", "1 a_i"):
+        assert re.search(rf"{name} +-?\d", text), name
+    assert "of all" not in text
+    both = saiki.trace(net, np.repeat(X, 2, axis=0), np.repeat(y, 2, axis=0), drawn(net, rng), steps=[0]).text()
+    assert "gradients of all 2 sequences" in both
+    assert "over all 2 sequences" in both
+
+
+def test_the_text_says_what_classes_and_estimators_are_held_to(rng: np.random.Generator) -> None:
+    X, y = rng.standard_normal((12, 5, 2)), np.array(["down", "up", "level"] * 4)
+    text = str(saiki.trace(saiki.RNNClassifier(**QUICK).fit(X, y), X, y))
+    assert "as the network of the RNNClassifier has them" in text
+    ((*shares,),) = numbers(text, "p")
+    assert sum(shares) == pytest.approx(1, abs=1e-3)
+    assert "p = softmax(y)" in text
+    assert "delta_out = (p - 1 at the class of the target)" in text
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

@@ -78,7 +78,7 @@ def trace(
     Raises:
         ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
 
-    >>> from saiki.layers import SimpleRNN
+    >>> from saiki.layers import Network, SimpleRNN
     >>> net = Network([SimpleRNN(2, 3), Dense(3, 1)])
     >>> rng = np.random.default_rng(0)
     >>> X, y, params = rng.normal(size=(4, 6, 2)), rng.normal(size=(4, 6)), net.init(rng)

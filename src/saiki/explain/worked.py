@@ -1,6 +1,5 @@
 """A trace as a worked example: one sequence, step by step, as one would write it on paper."""
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from saiki.arrays import Array
 from saiki.explain.columns import aligned
+from saiki.explain.equations import backward_equations, forward_equations, output_equations, slopes_in
 from saiki.layers import Bidirectional, Dense, Dropout, Recurrent
 from saiki.losses import log_softmax
 
@@ -20,13 +20,16 @@ MOST_STEPS = 12
 LARGEST = 6
 """Weights of up to so many rows and columns are written out."""
 
+WIDE = 11
+"""The width of a number."""
+
 Line = tuple[str, str]
 """The name of what stands on a line, and the rest of it."""
 
 
 def worked(trace: "Trace", sequence: int, units: int) -> str:
     """Return the worked example of one sequence; see ``Trace.text``."""
-    forward: list[tuple[str, list[Line]]] = [("", list(_initial(trace, sequence, units)))]
+    forward: list[tuple[str, list[Line]]] = [("t = 0", list(_initial(trace, sequence, units)))]
     backward: list[tuple[str, list[Line]]] = []
     for step in _some(_all_steps(trace, sequence)):
         if step is None:
@@ -38,10 +41,7 @@ def worked(trace: "Trace", sequence: int, units: int) -> str:
     if trace.losses.ndim == 1:
         forward.append(("read", list(_outputs(trace, (sequence,), units))))
         backward.insert(0, ("read", [_line("delta_out", trace.delta_out[sequence], units)]))
-    sections = [
-        ("forward", forward),
-        ("backward, where dh has a part from the outputs of the step, and one that comes back through time", backward),
-    ]
+    sections = [("forward", forward), (_ways_back(trace), backward)]
     parts = [_beginning(trace, sequence), *_equations(trace), _weights(trace), *_written(sections), _gradients(trace)]
     parts += [_lags(trace, layer) for layer in trace.layers if layer.lags]
     return "\n\n".join(part for part in parts if part)
@@ -86,29 +86,34 @@ def _beginning(trace: "Trace", sequence: int) -> str:
 def _equations(trace: "Trace") -> Iterator[str]:
     """Yield what each layer is: equations where it is recurrent or puts out, else its description."""
     for layer in trace.layers:
-        yield _recurrence(layer)
+        cell = layer.layer.cell
+        kind = f"{cell.name} ({cell.activation})" if cell.activation else cell.name
+        walked = ", read from the last step to the first" if layer.layer.reverse else ""
+        heading = f"layer {layer.name}: {kind}, {_sizes(*layer.layer.sizes)}{walked}"
+        yield "\n".join([heading, *(f"  {line}" for line in forward_equations(layer.layer))])
     last_name, last = trace.parts[-1]
     for name, part in trace.parts:
         if part is not last and not isinstance(part, Recurrent | Bidirectional | Dropout):
             yield f"layer {name}: {part!r}, whose numbers are not shown"
     if isinstance(last, Dense):
-        bias = " + b" if last.bias else ""
-        y = "v" if last.activation == "identity" else f"{last.activation}(v)"
-        softmax = "\n  p = softmax(y), which is part of the loss" if trace.of_classes else ""
-        yield f"output, layer {last_name}: dense, {_sizes(*last.sizes)}\n  v = h @ W{bias}\n  y = {y}{softmax}"
+        lines, _ = output_equations(last, trace.loss_name, trace.of_classes, trace.n_targets)
+        yield "\n".join([f"output, layer {last_name}: dense, {_sizes(*last.sizes)}", *(f"  {line}" for line in lines)])
 
 
-def _recurrence(layer: "LayerTrace") -> str:
-    """Return what a recurrent layer is, and its equations as its cell states them."""
-    cell = layer.layer.cell
-    kind = f"{cell.name} ({cell.activation})" if cell.activation else cell.name
-    walked = ", read from the last step to the first" if layer.layer.reverse else ""
-    heading = f"layer {layer.name}: {kind}, {_sizes(*layer.layer.sizes)}{walked}"
-    block = re.search(r"::\n\n((?: {4}.*\n|\n)+)", cell.equations)
-    equations = (block[1] if block else cell.equations).replace("activation(", f"{cell.activation}(")
-    if not layer.layer.bias:
-        equations = re.sub(r" \+ bh?(_\w+)?(?=\W)", "", equations)
-    return "\n".join([heading, *(f"  {line.strip()}" for line in equations.strip().splitlines())])
+def _ways_back(trace: "Trace") -> str:
+    """Return the equations of the way back, each kind of layer once."""
+    lines = []
+    last = trace.parts[-1][1]
+    if isinstance(last, Dense):
+        lines += output_equations(last, trace.loss_name, trace.of_classes, trace.n_targets)[1]
+        if len(trace.parts) > 1 and isinstance(trace.parts[-2][1], Recurrent):
+            lines.append("dh, outputs = delta_out @ W.T")
+    for layer in {layer.layer.cell: layer.layer for layer in trace.layers}.values():
+        lines += [f"d{state} = d{state}, time, to begin with" for state in layer.cell.states[1:]]
+        lines += backward_equations(layer)
+    lines += slopes_in(lines)
+    heading = "backward: dh = dh, outputs + dh, time, the dh_prev of the step after; da is delta"
+    return "\n".join([heading, *(f"  {line}" for line in lines)]) if trace.layers else "backward"
 
 
 def _sizes(n_features: int, n_units: int) -> str:
@@ -120,31 +125,32 @@ def _counted(number: int, what: str) -> str:
 
 
 def _weights(trace: "Trace") -> str:
-    """Return the weights of a small model, a row of numbers for each row."""
+    """Return the weights of a small model and their gradients, a row of numbers for each row."""
     small = {name: param.reshape(-1, param.shape[-1]) for name, param in trace.params.items()}
-    if any(max(param.shape) > LARGEST for param in small.values()):
+    if not small or any(max(param.shape) > LARGEST for param in small.values()):
         return ""
-    width = max(map(len, small), default=0)
-    lines = [
-        f"  {name if i == 0 else '':<{width}}{_numbers(row, LARGEST)}"
-        for name, param in small.items()
-        for i, row in enumerate(param)
-    ]
-    return "\n".join(["weights", *lines]) if lines else ""
+    width, columns = max(map(len, small)), max(param.shape[1] for param in small.values())
+    beside = columns <= LARGEST // 2  # there is room for the gradients
+    lines = ["weights" + (", and to the right of each row its gradient" if beside else "")]
+    for name, param in small.items():
+        for i, (row, gradient) in enumerate(zip(param, trace.gradients[name].reshape(param.shape), strict=True)):
+            text = f"{_numbers(row, columns):<{WIDE * columns}}  |{_numbers(gradient, columns)}"
+            lines.append(f"  {name if i == 0 else '':<{width}}{text if beside else _numbers(row, columns)}")
+    return "\n".join(lines)
 
 
 def _initial(trace: "Trace", sequence: int, units: int) -> Iterator[Line]:
-    """Yield the states before the first step, where they are not zero."""
+    """Yield the states before the first step."""
     for layer in trace.layers:
         for name, values in layer.initial.items():
-            if values[sequence].any():
-                yield _line(_name(trace, layer, f"{name}_0"), values[sequence], units)
+            yield _line(_name(trace, layer, name), values[sequence], units)
 
 
 def _forward(trace: "Trace", sequence: int, step: int, units: int) -> Iterator[Line]:
     for layer, at in _at(trace, sequence, step):
         for name, values in layer.forward.items():
-            yield _line(_name(trace, layer, "x" if name == "inputs" else name), values[at], units)
+            shown = "x" if name == "inputs" and "x" not in layer.forward else name.removesuffix("s")
+            yield _line(_name(trace, layer, shown if name == "inputs" else name), values[at], units)
     if trace.losses.ndim == 2 and step in trace.steps and step < trace.lengths[sequence]:
         yield from _outputs(trace, (sequence, int(np.searchsorted(trace.steps, step))), units)
 
@@ -156,7 +162,7 @@ def _outputs(trace: "Trace", at: tuple[int, ...], units: int) -> Iterator[Line]:
     values = {"v": v, "y": y} | ({"p": np.exp(log_softmax(y))} if trace.of_classes else {})
     values |= {"target": np.atleast_1d(target), "adds to E": np.atleast_1d(trace.losses[at])}
     if len(v) == 1 and values["target"].size == 1:
-        rest = (f"  {name} {value.item():.3g}" for name, value in values.items() if name != "v")
+        rest = (f"  {name} {value.item():.4g}" for name, value in values.items() if name != "v")
         yield "v", _numbers(v, units) + "".join(rest)
     else:
         yield from (_line(name, value, units) for name, value in values.items())
@@ -190,7 +196,7 @@ def _line(name: str, values: Array, units: int) -> Line:
 
 def _numbers(values: Array, most: int) -> str:
     more = f"  ... {len(values) - most} more" if len(values) > most else ""
-    return "".join(f" {value + 0.0:>9.3g}" for value in values[:most]) + more
+    return "".join(f"{value + 0.0:>{WIDE}.4g}" for value in values[:most]) + more
 
 
 def _gradients(trace: "Trace") -> str:
@@ -204,13 +210,15 @@ def _gradients(trace: "Trace") -> str:
         at = {int(step): place for place, step in enumerate(trace.share_steps[name])}
         norms = (_norm(share[at[step]]) if step in at else "" for step in steps)
         rows.append((name, *norms, _norm(trace.gradients[name])))
-    text = "gradients: the norm of each step's share, and of the whole gradient, which is the sum of the shares"
+    whose = "" if len(trace.lengths) == 1 else f" of all {len(trace.lengths)} sequences"
+    text = f"gradients{whose}: norms of each step's share, and of the whole; not the norms add up to it, but the shares"
     return "\n".join([text, *_indented(aligned(rows, right=True))])
 
 
 def _lags(trace: "Trace", layer: "LayerTrace") -> str:
     """Return how far the loss of each step reaches."""
     where = "" if len(trace.layers) == 1 else f" of layer {layer.name}"
+    where += "" if len(trace.lengths) == 1 else f", over all {len(trace.lengths)} sequences,"
     lines = [f"lags: the norm of the part of delta_t{where} that comes from the loss of step s"]
     loud = [(step, row) for step, row in zip(trace.loss_steps, layer.lag_matrix, strict=True) if row.any()]
     if 0 < max(len(loud), layer.lag_matrix.shape[1]) <= MOST_STEPS:

@@ -1,0 +1,93 @@
+"""The equations that a worked example shows are those that make its numbers: they are run here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+import saiki
+from saiki import maths
+from saiki.cells import CELLS
+from saiki.explain.equations import backward_equations, forward_equations, output_equations, slopes_in
+from saiki.layers import Dense, Network, Recurrent
+from saiki.maths import ACTIVATIONS
+
+EXACT = 1e-12
+WORDS = {name: getattr(maths, name) for name in ("tanh", "sigmoid", "relu", "identity")}
+WORDS |= {f"d{name}": getattr(maths, f"d{name}") for name in WORDS}
+
+
+def run(lines: list[str], scope: dict[str, Any]) -> dict[str, Any]:
+    for line in lines:
+        exec(line, WORDS, scope)
+    return scope
+
+
+def weights_of(layer: Recurrent, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the weights of each gate under its name, such as Wx_i."""
+    cell, H = layer.cell, layer.n_units
+    blocks = {"Wx": cell.gates, "b": cell.gates, "Wh": cell.recurrent, "bh": cell.apart}
+    found = {name: params[name] for name in cell.vectors}
+    for name, gates in blocks.items():
+        if name in params:
+            for gate, block in zip(gates, np.split(params[name], len(gates), axis=-1), strict=True):
+                found[f"{name}_{gate}" if gate else name] = block
+    assert all(block.shape[-1] == H for block in found.values())
+    return found
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("cell", [*CELLS, "simple relu", "indrnn tanh"])
+def test_the_equations_make_the_numbers(cell: str, bias: bool, rng: np.random.Generator) -> None:
+    name, _, activation = cell.partition(" ")
+    kind = CELLS[name].with_activation(activation) if activation else CELLS[name]
+    layer = Recurrent(kind, 2, 3, bias=bias)
+    net = Network([layer, Dense(3, 1)])
+    params = {k: rng.standard_normal(v.shape) for k, v in net.init(rng).items()}
+    seen = saiki.trace(net, rng.standard_normal((2, 4, 2)), rng.standard_normal((2, 4)), params).layers[0]
+    scope = weights_of(layer, seen.params) | {"x": seen.inputs[:, 2], "input": seen.inputs[:, 2]}
+    scope |= {f"{state}_prev": values[:, 1] for state, values in seen.states.items()}
+    run(forward_equations(layer), scope)
+    for quantity, values in seen.forward.items():
+        if quantity != "inputs":
+            np.testing.assert_allclose(scope[quantity], values[:, 2], atol=EXACT)
+    scope |= {"dh": seen["dh"][:, 2]} | {f"d{state}": seen[f"d{state}_time"][:, 2] for state in layer.cell.states[1:]}
+    run(backward_equations(layer), scope)
+    for quantity, values in seen.backward.items():
+        if quantity[1:] in seen.forward and quantity != "dh":
+            np.testing.assert_allclose(scope[quantity], values[:, 2], atol=EXACT)
+    for state in layer.cell.states:
+        np.testing.assert_allclose(scope[f"d{state}_prev"], seen[f"d{state}_time"][:, 1], atol=EXACT)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("loss", ["squared_error", "logistic"])
+def test_the_equations_of_the_outputs_do_too(activation: str, loss: str, rng: np.random.Generator) -> None:
+    net = Network([Recurrent("simple", 2, 3), Dense(3, 1, activation)])
+    params, y = net.init(rng), rng.integers(2, size=(2, 4)).astype(float)
+    y[0, 0] = np.nan
+    seen = saiki.trace(net, rng.standard_normal((2, 4, 2)), y, params, loss=loss)
+    output = net.layers[1]
+    assert isinstance(output, Dense)
+    forward, backward = output_equations(output, loss, seen.of_classes, seen.n_targets)
+    scope = run(forward, {"h": seen.layers[0].h[1], "W": params["1/W"], "b": params["1/b"], "target": y[1, :, None]})
+    np.testing.assert_allclose(scope["y"], seen.outputs[1], atol=EXACT)
+    np.testing.assert_allclose(run(backward, scope)["delta_out"], seen.delta_out[1], atol=EXACT)
+    assert "/ 7" in backward[0]
+
+
+def test_the_slopes_are_what_they_are_said_to_be(rng: np.random.Generator) -> None:
+    for name, (function, derivative) in ACTIVATIONS.items():
+        y = function(rng.standard_normal(20))
+        (line,) = slopes_in([f"da = dh * d{name}(y)"])
+        said = line.split(" = ")[1].replace("1 where y > 0, else 0", "(y > 0)")
+        np.testing.assert_allclose(eval(said, {"y": y}), derivative(y), atol=EXACT)
+
+
+def test_a_cell_without_source_shows_its_linear_part() -> None:
+    scope: dict[str, Any] = {}
+    exec("def forward(a):\n    h = a\n    return h\ndef backward(dh):\n    da = dh\n    return da", scope)
+    layer = Recurrent(saiki.Cell("own", scope["forward"], scope["backward"]), 2, 3)
+    assert forward_equations(layer) == ["a = x @ Wx + h_prev @ Wh + b"]
+    assert backward_equations(layer) == ["dh_prev = da @ Wh.T"]
