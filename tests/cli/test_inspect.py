@@ -51,7 +51,7 @@ def test_a_model_alone(run: Run, kept: Any) -> None:
 def test_every_view_in_the_terminal_and_as_a_picture(view: str, run: Run, kept: Any, tmp_path: Path) -> None:
     code, out, err = run("inspect", "model.safetensors", "data.npz", "--view", view, "--sequence", "1")
     assert (code, err) == (0, "")
-    assert "12 sequences, score" in out
+    assert "12 sequences of 5 steps, score" in out
     assert "sequence 1: predicted" in out
     assert len(out.splitlines()) > 6
     code, out, err = run("inspect", "model.safetensors", "data.npz", "--view", view, "--picture", "seen.png")
@@ -83,12 +83,13 @@ def test_a_table_gives_what_arrays_give(table: str, run: Run, kept: Any) -> None
     _, arrays, _ = run("inspect", "model.safetensors", "data.npz")
     _, out, err = run("inspect", "model.safetensors", table, *TABLE)
     assert err == ""
-    assert out.replace(table, "data.npz") == arrays
+    assert out.replace(table, "data.npz").replace("sequence 0 (0)", "sequence 0") == arrays
 
 
 def test_lengths_and_inputs_alone(run: Run, kept: Any) -> None:
     _, out, _ = run("inspect", "model.safetensors", "ragged.npz", "--sequence", "2", "--view", "worked")
     assert "one sequence; 3 steps" in out
+    assert "12 sequences of 1 to 5 steps" in out
     code, out, err = run("inspect", "model.safetensors", "inputs.npy", "--view", "all")
     assert (code, err) == (0, "")
     assert "inputs (rows: feature; columns: step t)" in out
@@ -139,7 +140,7 @@ def test_a_simple_cell_has_no_gates(run: Run, tmp_path: Path, rng: np.random.Gen
     [
         (["none.safetensors"], "No such file or directory"),
         (["data.npz"], "data.npz"),
-        (["model.safetensors", "none.npz"], "No such file or directory"),
+        (["model.safetensors", "nowhere.npz"], "No such file or directory"),
         (["model.safetensors", "none.csv", "--id", "who"], "No such file or directory"),
         (["model.safetensors", "model.safetensors"], "data must be a file .npz, .npy, .csv or .parquet"),
         (["model.safetensors", "table.csv"], "--id must name the column"),
@@ -158,6 +159,11 @@ def test_a_simple_cell_has_no_gates(run: Run, tmp_path: Path, rng: np.random.Gen
         (["model.safetensors", "data.npz", "--steps", "9:12"], "steps must be indices of the 5 steps"),
         (["model.safetensors", "wrong.npz"], "wrong.npz must hold X and, if they are known, y and lengths; it holds Z"),
         (["model.safetensors", "broken.npz"], "broken.npz holds no arrays that NumPy can read"),
+        (["model.safetensors", "cut.npz"], "cut.npz holds no arrays that NumPy can read"),
+        (["model.safetensors", "objects.npz"], "pad X with anything, and add lengths"),
+        (["model.safetensors", "scalar.npz"], "scalar.npz: X must be"),
+        (["model.safetensors", "none.npz"], "--sequence 0 has no steps; choose another"),
+        (["model.safetensors", "steps.csv", *TABLE], "steps.csv: "),
         (["model.safetensors", "broken.parquet", "--id", "who"], "broken.parquet is no table"),
         (["model.safetensors", "narrow.npz"], "X has 1 features, but RNNClassifier is expecting 2"),
         (["model.safetensors", "data.npz", "--view", "state"], "'state' is not one of"),
@@ -167,9 +173,17 @@ def test_a_simple_cell_has_no_gates(run: Run, tmp_path: Path, rng: np.random.Gen
 def test_bad_input_is_one_line(arguments: list[str], message: str, run: Run, kept: Any, tmp_path: Path) -> None:
     np.savez(tmp_path / "wrong.npz", Z=np.ones(3))
     np.savez(tmp_path / "narrow.npz", X=np.ones((2, 5, 1)), y=["up", "down"])
+    np.savez(tmp_path / "scalar.npz", X=3.0)
+    np.savez(tmp_path / "none.npz", X=np.ones((2, 5, 2)), lengths=[0, 5], y=["up", "down"])
+    np.savez(tmp_path / "objects.npz", X=np.array([np.ones((2, 2)), np.ones((3, 2))], object))
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "data.npz").read_bytes()[:-40])
+    rows = pd.read_csv(tmp_path / "table.csv")
+    rows["label"] = ["up", "down"] * (len(rows) // 2)
+    rows.to_csv(tmp_path / "steps.csv", index=False)
     for name in ("broken.npz", "broken.parquet"):
         (tmp_path / name).write_bytes(b"nothing of the kind")
-    code, _, err = run("inspect", *arguments)
+    code, out, err = run("inspect", *arguments)
     assert code in (1, 2)
     assert len(err.strip().splitlines()) == 1
+    assert out == ""
     assert re.search(message, err), err

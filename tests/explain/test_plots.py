@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 
 import saiki
 from saiki.explain.plots import (
@@ -21,6 +22,7 @@ from saiki.explain.plots import (
     plot_weights,
     training_figure,
 )
+from saiki.explain.plots.style import BLUE
 
 
 def test_the_smoothed_loss_stands_where_its_window_ends() -> None:
@@ -109,9 +111,22 @@ def test_the_unrolled_graph_has_every_number(seen: saiki.Trace) -> None:
         for layer in seen.layers:
             assert "\n".join(["h", *(f"{v:.2g}" for v in layer.h[2, step])]) in boxes
             assert "\n".join(["dh", *(f"{v:.2g}" for v in layer["dh"][2, step])]) in boxes
-        assert f"y (target {seen.targets[2, step]:.3g})\n{seen.outputs[2, step, 0]:.2g}" in boxes
+        assert f"target {seen.targets[2, step]:.3g}\ny\n{seen.outputs[2, step, 0]:.2g}" in boxes
         assert f"delta_out\n{seen.delta_out[2, step, 0]:.2g}" in boxes
     assert not any(box.startswith("x at t = 5") for box in boxes)
+    solid = [text for text in axes.texts if isinstance(text, Annotation) and text.arrowprops]
+    level = [way for way in solid if way.xy[1] == way.xyann[1] and (way.arrowprops or {}).get("color") == BLUE]
+    assert {round(way.xy[1]): way.xy[0] > way.xyann[0] for way in level} == {1: True, 2: True, 3: False}
+
+
+def test_steps_that_do_not_follow_each_other_have_no_arrow_between(rng: np.random.Generator) -> None:
+    net = saiki.Network([saiki.SimpleRNN(2, 2), saiki.Dense(2, 1)])
+    X, y = np.ones((1, 6, 2)), np.ones((1, 6))
+    arrows = []
+    for steps in ([0, 1, 2], [0, 3, 4]):
+        axes = plot_unrolled(Figure().subplots(), saiki.trace(net, X, y, net.init(rng), steps=steps))
+        arrows.append(sum(not text.get_text() for text in axes.texts))
+    assert arrows[0] == arrows[1] + 2
 
 
 def test_what_cannot_be_drawn(seen: saiki.Trace, rng: np.random.Generator) -> None:
@@ -129,7 +144,11 @@ def test_what_cannot_be_drawn(seen: saiki.Trace, rng: np.random.Generator) -> No
         (lambda: plot_quantity(axes, seen, "h", sequence=3), "sequence must be one of the 3 traced, from 0; got 3"),
         (lambda: plot_unrolled(axes, seen, 3), "sequence must be one of the 3 traced, from 0; got 3"),
         (lambda: plot_unrolled(axes, wide), "room for 8 steps and 6 units; got 3 steps and 7 units"),
-        (lambda: plot_unrolled(axes, strided), "needs layers of one time axis"),
+        (lambda: plot_unrolled(axes, strided), "a graph has no place for layer 1, Conv1D"),
+    ]
+    cases += [
+        (lambda: plot_lag_matrix(seen, axes), "trace must be what saiki.trace returns; got Axes"),  # type: ignore[arg-type]
+        (lambda: plot_weights(axes, 3, "W"), "weights must be a matrix"),  # type: ignore[arg-type]
     ]
     for draw, message in cases:
         with pytest.raises(saiki.ArgumentError, match=message):

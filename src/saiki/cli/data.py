@@ -1,25 +1,28 @@
 """Data for the command: sequences from a file of arrays or from a table."""
 
+import zlib
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import narwhals as nw
 import numpy as np
 
 from saiki.errors import ArgumentError, FileError
+from saiki.explain.traces import FRAMES
 
 TABLES: dict[str, Callable[..., Any]] = {".csv": nw.read_csv, ".parquet": nw.read_parquet}
-LIBRARIES = "pandas", "polars", "pyarrow"
 
 
 class Data(NamedTuple):
-    """Sequences, and what belongs to them; see the ``fit`` of an estimator."""
+    """Sequences, and what belongs to them as for ``fit``; and the id of each, where a table has some."""
 
     X: Any
     y: Any = None
     lengths: Any = None
+    ids: Any = None
 
     def one(self, sequence: int) -> "Data":
         """Return one sequence.
@@ -29,7 +32,14 @@ class Data(NamedTuple):
         """
         if not 0 <= sequence < len(self.X):
             raise ArgumentError(f"--sequence must be one of the {len(self.X)} in the file, from 0; got {sequence}.")
+        if self.n_steps[sequence] == 0:
+            raise ArgumentError(f"--sequence {sequence} has no steps; choose another.")
         return Data(*(None if part is None else part[sequence : sequence + 1] for part in self))
+
+    @property
+    def n_steps(self) -> list[int]:
+        """How many steps each sequence has."""
+        return [len(x) for x in self.X] if self.lengths is None else [int(length) for length in self.lengths]
 
 
 def read_data(path: Path, columns: dict[str, Any]) -> Data:
@@ -56,9 +66,9 @@ def read_data(path: Path, columns: dict[str, Any]) -> Data:
         raise ArgumentError(f"data must be a file .npz, .npy, .csv or .parquet; got {str(path)!r}.")
     if "id" not in given:
         raise ArgumentError("--id must name the column that says to which sequence a row of a table belongs.")
-    library: Any = next((name for name in LIBRARIES if find_spec(name)), None)
+    library: Any = next((name for name in FRAMES if find_spec(name)), None)
     if library is None:
-        raise ArgumentError(f"tables need one of {', '.join(LIBRARIES)}. Try: pip install pandas")
+        raise ArgumentError(f"tables need one of {', '.join(FRAMES)}. Try: pip install pandas")
     from saiki.estimators import sequences
 
     with path.open("rb"):  # the libraries' own errors name no file
@@ -67,7 +77,8 @@ def read_data(path: Path, columns: dict[str, Any]) -> Data:
         frame = TABLES[ending](str(path), backend=library)
     except Exception as error:
         raise FileError(f"{path} is no table that {library} can read: {error}") from error
-    return Data(*sequences(frame, **given))
+    found = sequences(frame, **given)
+    return Data(found.X, found.y, None, found.ids)
 
 
 def _arrays(path: Path) -> Data:
@@ -76,8 +87,18 @@ def _arrays(path: Path) -> Data:
         with path.open("rb") as file:
             found = np.load(file, allow_pickle=False)
             arrays = {"X": found} if isinstance(found, np.ndarray) else dict(found)
-    except (ValueError, EOFError, KeyError) as error:
-        raise FileError(f"{path} holds no arrays that NumPy can read: {error}") from error
-    if "X" not in arrays or not arrays.keys() <= set(Data._fields):
+    except (ValueError, EOFError, KeyError, BadZipFile, zlib.error) as error:
+        ragged = (
+            " For sequences of different lengths pad X with anything, and add lengths."
+            if "pickle" in str(error)
+            else ""
+        )
+        raise FileError(f"{path} holds no arrays that NumPy can read: {error}.{ragged}") from error
+    if "X" not in arrays or not arrays.keys() <= {"X", "y", "lengths"}:
         raise FileError(f"{path} must hold X and, if they are known, y and lengths; it holds {', '.join(arrays)}.")
+    if arrays["X"].ndim not in (2, 3):
+        raise FileError(
+            f"{path}: X must be (n_sequences, n_steps, n_features), or (n_sequences, n_steps) for one feature;"
+            f" got {arrays['X'].shape}."
+        )
     return Data(**arrays)

@@ -1,6 +1,7 @@
 """``saiki inspect``: look into a saved model, and at what it does with data."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.text import Text
 from saiki.arrays import Params
 from saiki.cli.data import Data, read_data
 from saiki.cli.outputs import PictureFile, writing
-from saiki.errors import ArgumentError
+from saiki.errors import ArgumentError, SaikiError
 from saiki.explain.matrices import Matrix, of_delta, of_lags, of_quantity, of_weights
 from saiki.explain.microscope import QUANTITIES, trace
 from saiki.explain.terminal import Heatmap, bars
@@ -117,7 +118,7 @@ def _gates(looked: Looked) -> Iterator[Panel]:
 VIEWS: dict[str, View] = {
     "loss": View("the loss of each epoch", "nothing", (), _loss),
     "weights": View("all weights, as matrices", "nothing", (), _weights),
-    "inputs": View("what the layer sees", "data", ("inputs",), _inputs),
+    "inputs": View("what the layer sees, as the model has scaled it", "data", ("inputs",), _inputs),
     "states": View("its states over time", "data", ("states",), _states),
     "gates": View("its gates over time, if it has some", "data", ("gates",), _gates),
     "delta": View("how the loss flows back", "targets", ("delta",), _delta),
@@ -139,13 +140,19 @@ HELP = "\b\n" + "\n".join(f"  {name:<11}{view.help}" for name, view in VIEWS.ite
 @click.command(epilog=f"Views:\n\n{HELP}")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path), required=False)
-@click.option("--view", "views", type=click.Choice([*VIEWS, "all"]), multiple=True, help="What to show.")
+@click.option(
+    "--view",
+    "views",
+    type=click.Choice([*VIEWS, "all"]),
+    multiple=True,
+    help="What to show; more than one, if given again.",
+)
 @click.option("--sequence", type=click.IntRange(0), default=0, show_default=True, help="Which sequence, from 0.")
 @click.option("--layer", type=int, default=0, show_default=True, help="Which recurrent layer, from 0.")
 @click.option("--steps", metavar="FIRST:LAST", help="Which steps, counted from 1.  [default: all]")
 @click.option("--id", "id_", multiple=True, help="Of a table: the column that says which sequence a row belongs to.")
 @click.option("--time", help="Of a table: the column to sort its steps by.")
-@click.option("--feature", "features", multiple=True, help="Of a table: a column of features, in the order of fit.")
+@click.option("--feature", "features", multiple=True, help="Of a table: a column of features; repeatable, as in fit.")
 @click.option("--target", help="Of a table: the column of the target.")
 @click.option("--picture", type=PictureFile(), help="Draw into this file, not in the terminal.")
 def inspect(
@@ -174,32 +181,45 @@ def inspect(
     if not hasattr(estimator, "network_problem"):
         raise ArgumentError(f"{model} holds a {type(estimator).__name__}, which has no network to look into.")
     params = estimator.network_problem().params
-    console = Console()
-    console.print(repr(estimator), highlight=False)
-    print(f"{sum(param.size for param in params.values()):,} parameters; {estimator.n_iter_} epochs")
+    said = [repr(estimator), f"{sum(p.size for p in params.values()):,} parameters; {estimator.n_iter_} epochs"]
 
     found = None if data is None else read_data(data, columns)
     has = "nothing" if found is None else "data" if found.y is None else "targets"
     asked = _asked(views, has, picture is not None)
     seen = None
     if found is not None:
-        _say_scores(f"{data}", estimator, found, sequence)
-        one = found.one(sequence)
-        targets = _predicted(estimator, one) if one.y is None else one.y
-        keeps = {name for view in asked for name in VIEWS[view].keeps}
-        seen = trace(estimator, one.X, targets, lengths=one.lengths, steps=_steps(steps), quantities=keeps)
+        with _about(str(data)):
+            one = found.one(sequence)
+            said += _scores(str(data), estimator, found, sequence)
+            targets = _predicted(estimator, one) if one.y is None else one.y
+            keeps = {name for view in asked for name in VIEWS[view].keeps}
+            seen = trace(estimator, one.X, targets, lengths=one.lengths, steps=_steps(steps), quantities=keeps)
     looked = Looked(estimator, params, seen, layer)
     panels = [panel for name in asked for panel in VIEWS[name].panels(looked)]
+    if picture is not None and panels:  # before a word is said, as it may fail
+        which = f", sequence {sequence}" if found else ""
+        _draw(panels, picture, f"{type(estimator).__name__} in {model.name}{which}")
+    console = Console()
+    console.print("\n".join(said), highlight=False, soft_wrap=True)
     if not panels:
         print(f"there is nothing to see: {type(estimator).__name__} has no {', '.join(asked)} here")
-    elif picture is None:
+    elif picture is not None:
+        print(f"picture: {picture}")
+    else:
         for panel in panels:
             console.print()
             console.print(panel.text, highlight=False, soft_wrap=isinstance(panel.text, Text))
-    else:
-        which = f", sequence {sequence}" if found else ""
-        _draw(panels, picture, f"{type(estimator).__name__} in {model.name}{which}")
-        print(f"picture: {picture}")
+
+
+@contextmanager
+def _about(path: str) -> Iterator[None]:
+    """Say which file it was whose data the model cannot take."""
+    try:
+        yield
+    except SaikiError:
+        raise
+    except ValueError as error:  # as scikit-learn raises
+        raise ArgumentError(f"{path}: {error}") from error
 
 
 def _asked(views: tuple[str, ...], has: str, drawn: bool) -> Iterable[str]:
@@ -214,14 +234,17 @@ def _asked(views: tuple[str, ...], has: str, drawn: bool) -> Iterable[str]:
     return dict.fromkeys(views) or USUAL[has]
 
 
-def _say_scores(path: str, estimator: Any, data: Data, sequence: int) -> None:
-    """Print how well the model does, on all sequences and on the one that is looked at."""
+def _scores(path: str, estimator: Any, data: Data, sequence: int) -> Iterator[str]:
+    """Yield how well the model does, on all sequences and on the one that is looked at."""
     one, score, held = data.one(sequence), "", ""
     if data.y is not None:
         score = f", score {estimator.score(data.X, data.y, **_with_lengths(estimator, data)):.4g}"
         held = f", target {_short(one.y[0])}"
-    print(f"{path}: {len(data.X)} sequences{score}")
-    print(f"sequence {sequence}: predicted {_short(_predicted(estimator, one)[0])}{held}")
+    least, most = min(data.n_steps), max(data.n_steps)
+    steps = f"{most} steps" if least == most else f"{least} to {most} steps"
+    which = "" if one.ids is None else f" ({_short(one.ids[0])})"
+    yield f"{path}: {len(data.X)} sequences of {steps}{score}"
+    yield f"sequence {sequence}{which}: predicted {_short(_predicted(estimator, one)[0])}{held}"
 
 
 def _predicted(estimator: Any, data: Data) -> Any:

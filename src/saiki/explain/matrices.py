@@ -6,7 +6,8 @@ from typing import final
 
 import numpy as np
 
-from saiki.arrays import Array
+from saiki.arrays import Array, as_float
+from saiki.errors import ArgumentError, ShapeError
 from saiki.explain.traces import Trace
 
 DECADES = 8
@@ -45,7 +46,7 @@ class Matrix:
 
 def of_quantity(trace: Trace, name: str = "h", layer: int = 0, sequence: int = 0) -> Matrix:
     """Return one quantity of a recurrent layer over time; see ``saiki.explain.plots.plot_quantity``."""
-    seen, steps = trace.look(layer, sequence)
+    seen, steps = as_trace(trace).look(layer, sequence)
     values = seen[name][sequence, : len(steps)].T
     share = name in seen.layer.cell.saved and values.min(initial=0) >= 0 and values.max(initial=1) <= 1
     low, high = (0.0, 1.0) if share else _around_zero(values)
@@ -56,7 +57,7 @@ def of_quantity(trace: Trace, name: str = "h", layer: int = 0, sequence: int = 0
 
 def of_delta(trace: Trace, layer: int = 0, sequence: int = 0) -> Matrix:
     """Return how the loss flows back through time; see ``saiki.explain.plots.plot_delta``."""
-    seen, steps = trace.look(layer, sequence)
+    seen, steps = as_trace(trace).look(layer, sequence)
     values = np.abs(seen.delta[sequence, : len(steps)].T)
     gates = [f"d{name}" for name in seen.layer.cell.inputs]
     rows = _names(f"{gate} {unit}" for gate in gates for unit in range(seen.layer.n_units))
@@ -68,20 +69,33 @@ def of_delta(trace: Trace, layer: int = 0, sequence: int = 0) -> Matrix:
 
 def of_lags(trace: Trace, layer: int = 0) -> Matrix:
     """Return the lag matrix; see ``saiki.explain.plots.plot_lag_matrix``."""
-    seen, _ = trace.look(layer)
-    values = seen.lag_matrix
+    seen, _ = as_trace(trace).look(layer)
+    loud = seen.lag_matrix.any(axis=1) if trace.losses.ndim == 1 else np.full(len(trace.loss_steps), True)
+    values = seen.lag_matrix[loud]  # after a readout most steps have no loss
     title = _title(trace, layer, "how far the loss of each step reaches")
     labels = "loss of step s", "step t"
-    rows, columns = _names(trace.steps + 1), _names(seen.steps + 1)
+    rows, columns = _names(trace.loss_steps[loud] + 1), _names(seen.steps + 1)
     return Matrix(title, values, rows, columns, *labels, *decades(values), logarithmic=True)
 
 
 def of_weights(weights: Array, name: str) -> Matrix:
     """Return a matrix of weights, or a vector as one row; see ``saiki.explain.plots.plot_weights``."""
+    weights = np.asarray(as_float("weights", weights))
+    if weights.ndim == 0:
+        raise ShapeError(f"weights must be a matrix (rows, columns) or a vector (columns,); got {weights}.")
     values = weights.reshape(-1, weights.shape[-1])
     rows, columns = (_names(range(size)) for size in values.shape)
     label = "from" if weights.ndim > 1 else ""
     return Matrix(f"{name} {weights.shape}", values, rows, columns, label, "to", *_around_zero(values))
+
+
+def as_trace(trace: Trace) -> Trace:
+    """Return a trace, or refuse what is none."""
+    if not isinstance(trace, Trace):
+        raise ArgumentError(
+            f"trace must be what saiki.trace returns; got {type(trace).__name__}. Axes come first: plot(axes, trace)."
+        )
+    return trace
 
 
 def decades(values: Array) -> tuple[float, float]:

@@ -37,11 +37,14 @@ class Heatmap:
         wide = 2 if 2 * len(matrix.columns) <= room else 1
         rows, row_step = _some(len(matrix.rows), MOST_ROWS)
         columns, column_step = _some(len(matrix.columns), room // wide)
-        colours = console.color_system is not None
+        colours = console.color_system in ("256", "truecolor") and not console.no_color  # fewer would be too few
         steps = {"row": row_step, "column": column_step}
         said = ", ".join(f"one {what} in {step}" for what, step in steps.items() if step > 1)
         axes = f"rows: {matrix.row_label}; columns: {matrix.column_label}"
         yield Text(f"{matrix.title} ({axes}{f'; {said}' if said else ''})")
+        if not matrix.values.size or (matrix.logarithmic and not (matrix.values > 0).any()):
+            yield Text("all zero" if matrix.values.size else "no steps")
+            return
         for row in rows:
             line = Text(f"{matrix.rows[row]:>{margin - 1}} ")
             for column in columns:
@@ -92,7 +95,7 @@ def bars(title: str, names: Sequence[str], values: Array, width: int = 40, most:
     halves
       a #### 1
       b ##   0.5
-      c      0.25
+      c #    0.25
     """
     low, high = decades(values)
     span = np.log(high / low) or 1.0
@@ -102,7 +105,7 @@ def bars(title: str, names: Sequence[str], values: Array, width: int = 40, most:
         margin = max((len(names[place]) for place in places), default=0)
         for place in places:
             if values[place] > 0:
-                bar = "#" * round(width * float(np.clip(np.log(values[place] / low) / span, 0, 1)))
+                bar = "#" * max(1, round(width * float(np.clip(np.log(values[place] / low) / span, 0, 1))))
                 yield f"  {names[place]:>{margin}} {bar:<{width}} {values[place]:.3g}"
 
     return Text("\n".join([title, *lines()]))

@@ -19,7 +19,7 @@ def moving_average(values: Array, window: int) -> Array:
     return np.convolve(values, np.full(window, 1 / window), mode="valid")
 
 
-def plot_loss(axes: Axes, losses: Sequence[float], window: int, of: str = "iteration") -> Axes:
+def plot_loss(axes: Axes, losses: Sequence[float], window: int = 1, of: str = "iteration") -> Axes:
     """Draw a loss, raw and as the mean of the last ``window`` values, on a log scale.
 
     Args:

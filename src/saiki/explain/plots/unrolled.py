@@ -8,8 +8,10 @@ from matplotlib.axes import Axes
 
 from saiki.arrays import Array
 from saiki.errors import ArgumentError
+from saiki.explain.matrices import as_trace
 from saiki.explain.plots.style import BLUE, VERMILION
 from saiki.explain.traces import LayerTrace, Trace
+from saiki.layers import Bidirectional, Dense, Dropout, Embedding, Readout, Recurrent
 
 MOST_STEPS, MOST_UNITS = 8, 6
 """More steps or units than these leave no room for numbers."""
@@ -42,17 +44,22 @@ def plot_unrolled(axes: Axes, trace: Trace, sequence: int = 0) -> Axes:
         sequence: which sequence.
 
     Raises:
-        ArgumentError: too many steps or units to be drawn, layers with different time axes, or no such sequence.
+        ArgumentError: too many steps or units to be drawn, something between the recurrent layers and a dense output
+            that has no place in the graph, or no such sequence.
     """
-    steps = [trace.look(layer, sequence)[1] for layer in range(len(trace.layers))] or [trace.look()[1]]
+    steps = [as_trace(trace).look(layer, sequence)[1] for layer in range(len(trace.layers))] or [trace.look()[1]]
+    last = trace.parts[-1][1]
     widest = max(layer.layer.n_units for layer in trace.layers)
     if any(len(own) > MOST_STEPS for own in steps) or widest > MOST_UNITS:
         raise ArgumentError(
             f"trace: a graph has room for {MOST_STEPS} steps and {MOST_UNITS} units; got {max(map(len, steps))} steps"
             f" and {widest} units. Choose steps with trace(..., steps=...), or draw heatmaps with plot_quantity."
         )
-    if any(own.tolist() != steps[0].tolist() for own in steps):
-        raise ArgumentError("trace: a graph needs layers of one time axis; a convolution lies between these.")
+    for name, part in trace.parts:
+        if not isinstance(part, Recurrent | Bidirectional | Readout | Dropout | Embedding) and part is not last:
+            raise ArgumentError(f"trace: a graph has no place for layer {name}, {part!r}. Draw heatmaps instead.")
+    if not isinstance(last, Dense | Recurrent | Bidirectional | Readout | Dropout):
+        raise ArgumentError(f"trace: a graph has no place for an output by {last!r}. Draw heatmaps instead.")
     groups = [list(group) for _, group in groupby(trace.layers, key=lambda layer: _unit(layer.name))]
     rows: list[LayerTrace] = [layer for group in groups for layer in group]
     height = {layer.name: i + 1 for i, layer in enumerate(rows)}
@@ -67,7 +74,7 @@ def plot_unrolled(axes: Axes, trace: Trace, sequence: int = 0) -> Axes:
                 _box(axes, here, "h", layer.h[sequence, column], "dh", layer["dh"][sequence, column])
                 for below, size in sources:
                     _arrows(axes, (column, below), here, (size, layer.layer.n_units), back=i > 0)
-                if column:
+                if column and step == steps[0][column - 1] + 1:
                     before = column - 1, here[1]
                     _along(axes, *((here, before) if layer.layer.reverse else (before, here)))
         for layer in groups[-1]:
@@ -94,8 +101,8 @@ def _unit(name: str) -> str:
 
 def _output(axes: Axes, trace: Trace, at: tuple[int, ...], place: Point) -> None:
     target = trace.targets[at[0]] if len(at) == 1 else trace.targets[at[0]][trace.steps[at[1]]]
-    held = ", ".join(f"{value:.3g}" for value in np.atleast_1d(target))
-    _box(axes, place, f"y (target {held})", trace.outputs[at], "delta_out", trace.delta_out[at])
+    held = "\n".join(f"target {value:.3g}" for value in np.atleast_1d(target))
+    _box(axes, place, f"{held}\ny", trace.outputs[at], "delta_out", trace.delta_out[at])
 
 
 def _box(axes: Axes, place: Point, name: str, values: Array, d_name: str = "", gradients: Array | None = None) -> None:
