@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -135,3 +135,33 @@ def test_ctrl_c_stops_all_processes_at_once_and_quietly(tmp_path: Path) -> None:
         for _ in range(100):
             os.killpg(process.pid, 0)
             time.sleep(0.05)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs a list of child processes")
+def test_a_killed_comparison_leaves_no_process_behind(tmp_path: Path) -> None:
+    options = ["--iterations", "100000000", "--jobs", "2", "--picture", "none", "--engine", "reference"]
+    command = [sys.executable, "-c", LISTENING, "adder", "--compare", *options]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as parent:
+        listed = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+        until(lambda: len(listed.read_text().split()) >= 3)  # two workers, and what tracks their resources
+        children = [Path("/proc", pid) for pid in listed.read_text().split()]
+        time.sleep(1.0)  # so that they are in the middle of a trial
+        parent.kill()
+        parent.wait()
+        until(lambda: not any(running(child) for child in children))
+
+
+def running(process: Path) -> bool:
+    """Whether a process is there, and has not ended."""
+    try:
+        return (process / "stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def until(done: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait until something is so; fail if it takes too long."""
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.05)

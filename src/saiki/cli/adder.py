@@ -24,6 +24,9 @@ from saiki.training.progress import progress
 
 WATCH_EVERY = 100
 
+LITTLE = 0.1
+"""Below this share of right sums a hint is printed."""
+
 SINGLE = "cell", "activation", "init", "sigma", "every"
 """Options of a single run: a comparison chooses them itself, or has no use for them."""
 
@@ -209,6 +212,8 @@ def try_pairs(experiment: Experiment, params: Params) -> dict[str, Any]:
         table.add_row(str(bit), str(count), f"{count / n:.2%}")
     Console().print(table)
     print(f"{whole} of {n} sums right ({whole / n:.2%})")
+    if whole < LITTLE * n:
+        print("it has learnt little: try another --seed, more --iterations or another --learning-rate")
     return {"tried": n, "every_pair": every_pair, "right": whole, "right_by_bit": by_bit.tolist()}
 
 

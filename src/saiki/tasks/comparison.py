@@ -4,11 +4,13 @@ One run says little: the same setup may learn with one seed and not with the nex
 and the k-th time all of them start from the same seed and see the same pairs of numbers.
 """
 
+import os
 import signal
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from multiprocessing import get_context, resource_tracker
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any, final
@@ -249,6 +251,7 @@ def _in_processes(tasks: list[tuple[str, Experiment]], jobs: int) -> Iterator[Tr
 
 def _work(connection: Any) -> None:
     """Run the trials that come in, and send back what came of them, until there is nobody to send it to."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, ConnectionError):
         while True:
             task = connection.recv()
@@ -257,6 +260,14 @@ def _work(connection: Any) -> None:
             except Exception as error:
                 answer = error
             connection.send(answer)
+
+
+def _end_with_parent() -> None:
+    """End this process, in the middle of a trial too, when the one that started it has been killed."""
+    parent = parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 @contextmanager
