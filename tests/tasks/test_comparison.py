@@ -54,6 +54,10 @@ def test_a_trial_is_the_run_of_its_experiment() -> None:
         {"Wx": steps[-1].params["0/Wx"], "Wh": steps[-1].params["0/Wh"]}, X, engine="reference"
     )[0]
     assert trial.dead == (states.max(axis=(0, 1)) == 0).mean()
+    gradients = [experiment.network.loss_and_gradients(step.before, step.batch.X, step.batch.y, "squared_error")[1]
+                 for step in steps]  # fmt: skip
+    norms = [np.sqrt(sum((grad**2).sum() for grad in grads.values())) for grads in gradients]
+    assert trial.largest_change == pytest.approx(max(norms), rel=1e-9)
     assert trial.final_loss == pytest.approx(trial.losses[-12:].mean())
     assert trial.best_loss == pytest.approx(np.convolve(trial.losses, np.full(12, 1 / 12), "valid").min())
 
@@ -108,16 +112,18 @@ def test_divergence_is_told_and_not_raised() -> None:
     assert f"too fast: 1 of 1 repeats diverged, the first at iteration {trial.diverged}." in findings([summary])
 
 
-def made(setup: str, losses: list[float], right: float, dead: float = 0.0, bias: bool = True) -> Trial:
+def made(
+    setup: str, losses: list[float], right: float, dead: float = 0.0, bias: bool = True, largest: float = 1.0
+) -> Trial:
     experiment = Experiment(iterations=20, bias=bias, activation="relu")
-    return Trial(setup, experiment, np.array(losses), right, 0.5 ** np.arange(8.0), np.ones(8), dead)
+    return Trial(setup, experiment, np.array(losses), right, 0.5 ** np.arange(8.0), np.ones(8), dead, largest)
 
 
 def test_findings_are_what_the_trials_say() -> None:
     trials = [
         *(made("good", [0.1] * 20, right=1.0) for _ in range(2)),
         made("mixed", [0.01] * 20, right=1.0, dead=0.25),
-        made("mixed", [0.01] * 10 + [0.2] * 10, right=0.5, dead=0.75),
+        made("mixed", [0.01] * 10 + [0.2] * 10, right=0.5, dead=0.75, largest=4.0),
         *(made("bad", [0.3] * 20, right=0.0) for _ in range(2)),
     ]
     said = findings(summarize(["good", "mixed", "bad", "never ran"], trials))
@@ -126,6 +132,7 @@ def test_findings_are_what_the_trials_say() -> None:
         "Every sum right in some repeats: mixed (1 of 2).",
         "Every sum right in no repeat: bad.",
         "mixed: 1 of 2 repeats came down to a loss of 0.01 and went up again, to 0.2 in the end (medians);"
+        " the largest gradient of a run has norm 4 there, 1 where it learnt;"
         " 75% of the units are dead there (0 whatever comes in), and 25% where it learnt.",
         "bad: 2 of 2 repeats had not learnt it all by the end, with a loss of 0.3 (median).",
         "Before training, the gradient at lag 7 is 0.008 times that at lag 0 with good (the least; 2 of 2 learnt)"

@@ -172,6 +172,7 @@ def _as_json(trial: Trial) -> dict[str, Any]:
         "right": trial.right,
         "final_loss": _finite(trial.final_loss),
         "dead": _finite(trial.dead),
+        "largest_change": _finite(trial.largest_change),
         "gradient_before": [_finite(norm) for norm in trial.gradient_before.tolist()],
         "gradient_after": [_finite(norm) for norm in trial.gradient_after.tolist()],
         "loss": means.tolist(),

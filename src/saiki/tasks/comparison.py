@@ -52,6 +52,8 @@ class Trial:
         gradient_after: the same after training; NaN where it diverged.
         dead: the share of units that after training are 0 at every step of every held-out pair, so that no gradient
             passes through them; NaN where it diverged.
+        largest_change: the largest norm of a change of all weights, over the learning rate: with plain SGD the largest
+            norm of the gradient in the run.
     """
 
     setup: str
@@ -61,6 +63,7 @@ class Trial:
     gradient_before: Array
     gradient_after: Array
     dead: float
+    largest_change: float
 
     @property
     def diverged(self) -> int | None:
@@ -153,13 +156,14 @@ def run_trial(setup: str, experiment: Experiment) -> Trial:
     >>> trial.losses.shape, trial.gradient_before.shape, trial.diverged
     ((50,), (4,), None)
     """
-    losses, params, diverged = [], experiment.init(), False
+    losses, params, diverged, largest = [], experiment.init(), False, 0.0
     with limit_threads(1), single_threaded(), np.errstate(all="ignore"):
         gradient_before, _ = _look(experiment, params)
         try:
             for step in experiment.run():
                 losses.append(step.loss)
                 params = step.params
+                largest = max(largest, _distance(step.before, params))
         except DivergenceError:
             diverged = True
         right, gradient_after, dead = 0.0, np.full(experiment.bits, np.nan), np.nan
@@ -167,7 +171,14 @@ def run_trial(setup: str, experiment: Experiment) -> Trial:
             gradient_after, dead = _look(experiment, params)
             sums = [experiment.right_bits(params, codes).all(axis=1) for codes in experiment.trials()]
             right = float(np.concatenate(sums).mean())
-    return Trial(setup, experiment, np.array(losses), right, gradient_before, gradient_after, dead)
+    largest /= experiment.learning_rate
+    return Trial(setup, experiment, np.array(losses), right, gradient_before, gradient_after, dead, largest)
+
+
+def _distance(before: Params, after: Params) -> float:
+    """Return the norm of the change of all weights."""
+    changes = (after[name] - before[name] for name in after)
+    return float(np.sqrt(sum(np.vdot(change, change) for change in changes)))
 
 
 def _look(experiment: Experiment, params: Params) -> tuple[Array, float]:

@@ -15,6 +15,9 @@ from saiki.tasks.comparison import Trial, units_of
 LOST = 2
 """A run whose final loss is more than so many times its best has lost what it had learnt."""
 
+FAR = 1.2
+"""What is more than so many times as large in one group of runs as in another is said."""
+
 MOST_NAMED = 8
 """Of more setups than this only their number is said; the table names them."""
 
@@ -158,25 +161,29 @@ def _why(summary: Summary) -> list[str]:
         best, final = (np.median([getattr(t, f"{which}_loss") for t in lost]) for which in ("best", "final"))
         told.append(
             f"{summary.setup}: {len(lost)} {of_all} came down to a loss of {best:.2g} and went up again, to {final:.2g}"
-            f" in the end (medians){_dead(lost, summary)}."
+            f" in the end (medians){_beside(lost, summary)}."
         )
     if unfinished:
         final = np.median([trial.final_loss for trial in unfinished])
         told.append(
             f"{summary.setup}: {len(unfinished)} {of_all} had not learnt it all by the end, with a loss of"
-            f" {final:.2g} (median){_dead(unfinished, summary)}."
+            f" {final:.2g} (median){_beside(unfinished, summary)}."
         )
     return told
 
 
-def _dead(failed: Sequence[Trial], summary: Summary) -> str:
-    """Return how many units are dead in these trials, if any are, and in those that learnt."""
-    dead = np.mean([trial.dead for trial in failed])
-    if not dead:
-        return ""
-    learnt = [trial.dead for trial in summary.trials if trial.right == 1]
-    beside = f", and {np.mean(learnt):.0%} where it learnt" if learnt else ""
-    return f"; {dead:.0%} of the units are dead there (0 whatever comes in){beside}"
+def _beside(failed: Sequence[Trial], summary: Summary) -> str:
+    """Return what tells these trials from those that learnt: the largest gradient, and dead units."""
+    learnt, told = [trial for trial in summary.trials if trial.right == 1], ""
+    if learnt and summary.trials[0].experiment.optimizer == "sgd":
+        there, here = (np.median([trial.largest_change for trial in group]) for group in (failed, learnt))
+        if there > FAR * here:
+            told += f"; the largest gradient of a run has norm {there:.2g} there, {here:.2g} where it learnt"
+    dead, also = (np.mean([trial.dead for trial in group]) if group else 0 for group in (failed, learnt))
+    if dead > FAR * also:
+        told += f"; {dead:.0%} of the units are dead there (0 whatever comes in)"
+        told += f", and {also:.0%} where it learnt" if learnt else ""
+    return told
 
 
 def loss_floor(experiment: Experiment) -> float:
