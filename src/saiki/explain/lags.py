@@ -12,8 +12,8 @@ from saiki.explain.walk import Recurrence, Unit, recurrent_walk_back, units_of
 from saiki.layers import Bidirectional, Conv1D, Network, Recurrent
 from saiki.layers.layer import map_state
 
-MOST_NUMBERS = 1 << 25
-"""About so many numbers (256 MiB) the copies of a batch, and what is kept of them, may be."""
+MOST_NUMBERS = 1 << 24
+"""About so many numbers (128 MiB) the copies of a batch, and what is kept of them, may be."""
 
 
 def lag_matrices(
@@ -88,8 +88,12 @@ def _sees_ahead(unit: Unit) -> bool:
 
 def _numbers(X: Array, recurrences: list[Recurrence]) -> int:
     """Return about how many numbers a copy of the batch takes: its inputs, the tapes, and what flows back."""
-    tapes = sum(2 * r.tape.tape.a.size + 3 * r.tape.tape.states["h"].size for r in recurrences)
-    return max(1, X.size + tapes)
+    kept = X.size
+    for recurrence in recurrences:
+        tape, flow = recurrence.tape.tape, recurrence.flow
+        arrays = [tape.x, tape.a, *tape.states.values(), *tape.saved.values(), flow.inputs, flow.recurrent]
+        kept += sum(array.size for array in arrays) + sum(array.size for array in flow.states.values())
+    return kept
 
 
 def _norms(recurrence: Recurrence, B: int, n: int) -> Array:
