@@ -96,6 +96,16 @@ def test_lengths_and_inputs_alone(run: Run, kept: Any) -> None:
     assert "delta" not in out
 
 
+def test_what_stands_beyond_a_sequence_is_not_shown(run: Run, tmp_path: Path, rng: np.random.Generator) -> None:
+    X, y = rng.standard_normal((6, 5, 2)), np.full((6, 5), "a")
+    y[:, ::2], lengths = "b", [3, 5, 4, 5, 5, 5]
+    classifier = saiki.RNNClassifier(**QUICK | {"output": "each"}).fit(X, y, lengths=lengths)
+    saiki.save(classifier, tmp_path / "m.safetensors")
+    np.savez(tmp_path / "d.npz", X=X, y=y, lengths=lengths)
+    _, out, _ = run("inspect", "m.safetensors", "d.npz")
+    assert "target ['b' 'a' 'b']\n" in out
+
+
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_every_estimator_can_be_looked_into_or_says_why_not(
     name: str, run: Run, tmp_path: Path, rng: np.random.Generator
@@ -156,7 +166,10 @@ def test_a_simple_cell_has_no_gates(run: Run, tmp_path: Path, rng: np.random.Gen
         (["model.safetensors", "data.npz", "--layer", "1"], "layer must be below 1, the number of recurrent layers"),
         (["model.safetensors", "data.npz", "--steps", "0:3"], "--steps must be FIRST:LAST, counted from 1"),
         (["model.safetensors", "data.npz", "--steps", "4"], "--steps must be FIRST:LAST"),
-        (["model.safetensors", "data.npz", "--steps", "9:12"], "steps must be indices of the 5 steps"),
+        (
+            ["model.safetensors", "data.npz", "--steps", "9:12"],
+            "--steps must name some of the 5 steps",
+        ),
         (["model.safetensors", "wrong.npz"], "wrong.npz must hold X and, if they are known, y and lengths; it holds Z"),
         (["model.safetensors", "broken.npz"], "broken.npz holds no arrays that NumPy can read"),
         (["model.safetensors", "cut.npz"], "cut.npz holds no arrays that NumPy can read"),

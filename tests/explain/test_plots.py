@@ -136,7 +136,7 @@ def test_what_cannot_be_drawn(seen: saiki.Trace, rng: np.random.Generator) -> No
     conv = saiki.Network([saiki.SimpleRNN(2, 2), saiki.Conv1D(2, 2, 2, stride=2), saiki.SimpleRNN(2, 2)])
     strided = saiki.trace(conv, np.ones((1, 4, 2)), np.ones((1, 2, 2)), conv.init(rng))
     cases: list[tuple[Callable[[], Axes], str]] = [
-        (lambda: plot_quantity(axes, seen, "r"), "this trace has no 'r'; it has inputs, a_i"),
+        (lambda: plot_quantity(axes, seen, "r"), "this trace has no 'r'. It has inputs, a_i"),
         (
             lambda: plot_quantity(axes, seen, "h", layer=3),
             "layer must be below 3, the number of recurrent layers; got 3",

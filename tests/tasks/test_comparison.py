@@ -11,6 +11,7 @@ from saiki.arrays import Array
 from saiki.cells import CELLS
 from saiki.initializers import INITIALIZERS
 from saiki.maths import ACTIVATIONS
+from saiki.optimizers import OPTIMIZERS
 from saiki.tasks.adder import Experiment
 from saiki.tasks.comparison import Trial, compare, grid_setups, note_setups, run_trial
 from saiki.tasks.findings import findings, loss_floor, summarize
@@ -97,6 +98,11 @@ def test_a_process_that_is_killed_is_an_error_and_no_hang() -> None:
     assert not active_children()
 
 
+def test_the_rate_is_the_notes_for_plain_steps_alone() -> None:
+    rates = {name: next(iter(note_setups(bits=4, optimizer=name).values())).learning_rate for name in OPTIMIZERS}
+    assert rates == {name: 0.4 if name in ("sgd", "momentum", "nesterov") else 0.01 for name in OPTIMIZERS}
+
+
 def test_all_setups_see_the_same_pairs_in_the_same_repeat() -> None:
     drawn = [[b.X.tolist() for b in replace(e, seed=4).batches()] for e in note_setups(bits=4, iterations=9).values()]
     assert drawn[1:] == drawn[:-1]
@@ -115,8 +121,8 @@ def test_divergence_is_told_and_not_raised() -> None:
 def made(
     setup: str, losses: list[float], right: float, dead: float = 0.0, bias: bool = True, largest: float = 1.0
 ) -> Trial:
-    experiment = Experiment(iterations=20, bias=bias, activation="relu")
-    return Trial(setup, experiment, np.array(losses), right, 0.5 ** np.arange(8.0), np.ones(8), dead, largest)
+    experiment = Experiment(iterations=2000, bias=bias, activation="relu")
+    return Trial(setup, experiment, np.repeat(losses, 100), right, 0.5 ** np.arange(8.0), np.ones(8), dead, largest)
 
 
 def test_findings_are_what_the_trials_say() -> None:

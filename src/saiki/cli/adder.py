@@ -48,20 +48,21 @@ class History:
     result: dict[str, Any] | None = None
     stopped: str | None = None
 
-    def save_json(self, path: Path) -> None:
+    def save_json(self, path: Path) -> bool:
         """Write versions, every setting as it was used, and the whole history as JSON."""
         experiment = self.experiment
         settings = settings_of(experiment) | {"scheme": self.init, "sigma": self.sigma}
         settings |= {"activation": experiment.recurrent.cell.activation, "engine": experiment.engine or DEFAULT}
         told = {name: value for name, value in vars(self).items() if name not in ("experiment", "init", "sigma")}
         write_json(path, {"settings": settings} | told)
+        return True
 
-    def save_picture(self, path: Path) -> None:
+    def save_picture(self, path: Path) -> bool:
         """Draw the loss and the accuracy on the held-out pairs; nothing, if nothing has happened."""
         from saiki.explain.plots import training_figure
 
         if not self.loss:
-            return
+            return False
         experiment = self.experiment
         watched = len(experiment.held_out())
         figure = training_figure(
@@ -75,6 +76,7 @@ class History:
         )
         with writing("--picture", path) as file:
             figure.savefig(file, format=path.suffix[1:].lower())
+        return True
 
 
 @click.command(context_settings={"show_default": True})
@@ -90,7 +92,7 @@ class History:
 @click.option(
     "--learning-rate",
     type=float,
-    show_default="0.1; the note's, 0.1 times the bits, with --compare and --grid",
+    show_default="0.1; with --compare and --grid 0.1 times the bits, or 0.01 unless plain SGD",
     help="Size of each change.",
 )
 @click.option("--batch-size", type=click.IntRange(1), default=1, help="Examples that each update learns from.")

@@ -15,7 +15,7 @@ from saiki.cli.outputs import kept, settings_of, write_json, writing
 from saiki.engines import DEFAULT
 from saiki.engines.threads import cores
 from saiki.tasks.adder import Experiment
-from saiki.tasks.comparison import LAST, Trial, compare, grid_setups, note_setups, units_of
+from saiki.tasks.comparison import LAST, PLAIN, Trial, compare, grid_setups, note_setups, units_of
 from saiki.tasks.findings import Summary, findings, summarize
 from saiki.training.progress import progress
 
@@ -56,7 +56,7 @@ class Comparison:
         """The first setup, whose settings are those of all, but for what is compared."""
         return next(iter(self.setups.values()))
 
-    def save_json(self, path: Path) -> None:
+    def save_json(self, path: Path) -> bool:
         """Write versions, settings, every trial, and what they show as JSON."""
         settings = settings_of(self.first) | {"engine": self.first.engine or DEFAULT}
         for compared in ("cell", "activation", "scheme"):
@@ -69,13 +69,14 @@ class Comparison:
             "stopped": self.stopped,
         }
         write_json(path, content)
+        return True
 
-    def save_picture(self, path: Path) -> None:
+    def save_picture(self, path: Path) -> bool:
         """Draw the losses with their spread; nothing, if no trial has ended."""
         from saiki.explain.plots import comparison_figure
 
         if not self.trials:
-            return
+            return False
         panels: dict[str, dict[str, Array]] = {}
         for summary in self.summaries:
             experiment = self.setups[summary.setup]
@@ -90,6 +91,7 @@ class Comparison:
         )
         with writing("--picture", path) as file:
             figure.savefig(file, format=path.suffix[1:].lower())
+        return True
 
 
 def compare_setups(
@@ -119,12 +121,13 @@ def compare_setups(
 def _headline(comparison: Comparison) -> str:
     """Return what is compared, and at which settings."""
     first = comparison.first
-    last = first.seed + comparison.repeats - 1
+    last, rate, of_sum = first.seed + comparison.repeats - 1, first.learning_rate, ""
+    if first.optimizer in PLAIN:
+        of_sum = f" ({rate / first.bits:g} for their sum; the note's is 0.1)"
     return (
         f"{len(comparison.setups)} setups, repeats: {comparison.repeats} each (seeds {first.seed} to {last}):"
         f" {first.iterations} iterations\n"
-        f"of {first.optimizer} at learning rate {first.learning_rate:g} for the mean loss over {first.bits} steps"
-        f" ({first.learning_rate / first.bits:g} for their sum; the note's is 0.1)"
+        f"of {first.optimizer} at learning rate {rate:g} for the mean loss over {first.bits} steps{of_sum}"
     )
 
 

@@ -193,7 +193,8 @@ def inspect(
             said += _scores(str(data), estimator, found, sequence)
             targets = _predicted(estimator, one) if one.y is None else one.y
             keeps = {name for view in asked for name in VIEWS[view].keeps}
-            seen = trace(estimator, one.X, targets, lengths=one.lengths, steps=_steps(steps), quantities=keeps)
+            chosen = _steps(steps, one.n_steps[0])
+            seen = trace(estimator, one.X, targets, lengths=one.lengths, steps=chosen, quantities=keeps)
     looked = Looked(estimator, params, seen, layer)
     panels = [panel for name in asked for panel in VIEWS[name].panels(looked)]
     if picture is not None and panels:  # before a word is said, as it may fail
@@ -239,12 +240,18 @@ def _scores(path: str, estimator: Any, data: Data, sequence: int) -> Iterator[st
     one, score, held = data.one(sequence), "", ""
     if data.y is not None:
         score = f", score {estimator.score(data.X, data.y, **_with_lengths(estimator, data)):.4g}"
-        held = f", target {_short(one.y[0])}"
+        held = f", target {_short(_own(estimator, one.y[0], one.n_steps[0]))}"
     least, most = min(data.n_steps), max(data.n_steps)
     steps = f"{most} steps" if least == most else f"{least} to {most} steps"
     which = "" if one.ids is None else f" ({_short(one.ids[0])})"
     yield f"{path}: {len(data.X)} sequences of {steps}{score}"
-    yield f"sequence {sequence}{which}: predicted {_short(_predicted(estimator, one)[0])}{held}"
+    said = _own(estimator, _predicted(estimator, one)[0], one.n_steps[0])
+    yield f"sequence {sequence}{which}: predicted {_short(said)}{held}"
+
+
+def _own(estimator: Any, values: Any, n_steps: int) -> Any:
+    """Return what belongs to the steps of a sequence, without padding, where there is something for each."""
+    return values[:n_steps] if estimator.output == "each" else values
 
 
 def _predicted(estimator: Any, data: Data) -> Any:
@@ -264,7 +271,7 @@ def _short(values: Any) -> str:
     return np.array2string(np.asarray(values), threshold=12, edgeitems=4, precision=4)
 
 
-def _steps(text: str | None) -> slice | None:
+def _steps(text: str | None, n_steps: int) -> slice | None:
     """Return the slice of steps that are counted from 1, the last one included."""
     if text is None:
         return None
@@ -275,6 +282,8 @@ def _steps(text: str | None) -> slice | None:
         bounds = 0, None
     if not colon or bounds[0] < 1 or (bounds[1] is not None and bounds[1] < bounds[0]):
         raise click.UsageError(f"--steps must be FIRST:LAST, counted from 1, such as 1:20; got {text!r}.")
+    if bounds[0] > n_steps:
+        raise click.UsageError(f"--steps must name some of the {n_steps} steps of this sequence; got {text!r}.")
     return slice(bounds[0] - 1, bounds[1])
 
 

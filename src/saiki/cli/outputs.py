@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -58,16 +58,16 @@ class Record(Protocol):
 
     stopped: str | None
 
-    def save_picture(self, path: Path) -> None:
-        """Draw what has happened; nothing, if nothing has."""
+    def save_picture(self, path: Path) -> bool:
+        """Draw what has happened, and say whether anything has."""
 
-    def save_json(self, path: Path) -> None:
-        """Write what has happened."""
+    def save_json(self, path: Path) -> bool:
+        """Write what has happened, and say whether anything has."""
 
 
 @contextmanager
 def kept(record: Record, picture: Path | None, json_file: Path | None) -> Iterator[None]:
-    """Write the files of a run at its end, however it ends, and name them if it ends well.
+    """Write the files of a run at its end, however it ends, and name those that were written.
 
     Raises:
         UsageError: both are one file.
@@ -76,9 +76,9 @@ def kept(record: Record, picture: Path | None, json_file: Path | None) -> Iterat
         raise click.UsageError(f"--picture and --json must be two files; both are {str(picture)!r}.")
     with ExitStack() as at_the_end:
         if picture is not None:
-            at_the_end.callback(record.save_picture, picture)
+            at_the_end.callback(_save, "picture", record.save_picture, picture)
         if json_file is not None:
-            at_the_end.callback(record.save_json, json_file)
+            at_the_end.callback(_save, "history", record.save_json, json_file)
         try:
             yield
         except KeyboardInterrupt:
@@ -87,9 +87,12 @@ def kept(record: Record, picture: Path | None, json_file: Path | None) -> Iterat
         except Exception as error:
             record.stopped = f"{type(error).__name__}: {error}"
             raise
-    for what, path in (("history", json_file), ("picture", picture)):
-        if path is not None:
-            print(f"{what}: {path}")
+
+
+def _save(what: str, save: Callable[[Path], bool], path: Path) -> None:
+    """Write a file and name it, unless there was nothing to write."""
+    if save(path):
+        print(f"{what}: {path}")
 
 
 def settings_of(experiment: Experiment) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """The equations of a model as its own code has them, line by line, with the names that a trace uses."""
 
+import ast
 import inspect
 import re
 from collections.abc import Iterator
+from textwrap import dedent
 
 from saiki.cells import Cell
 from saiki.cells.cell import CellFunction, argument
@@ -11,10 +13,14 @@ from saiki.layers import Dense, Recurrent
 SLOPES = {"dtanh": "1 - {0} * {0}", "dsigmoid": "{0} * (1 - {0})", "drelu": "1 where {0} > 0, else 0", "didentity": "1"}
 """What the slopes of the activations are, from their values."""
 
+NO_SOURCE = "what the cell makes of them, whose source cannot be shown"
+
 D_LOSS = {
     "squared_error": "(y - target)",
     "logistic": "(sigmoid(y) - target)",
-    "cross_entropy": "(p - 1 at the class of the target)",
+    "absolute_error": "sign(y - target)",
+    "huber": "(y - target, no further from 0 than 1)",
+    "cross_entropy": "(p - target)",
 }
 """For some losses the slope with respect to the output y, of one target."""
 
@@ -37,7 +43,8 @@ def forward_equations(layer: Recurrent) -> list[str]:
     for stage in cell.stages:
         for name in stage.takes:
             lines += _linear(layer, name, stage.sees)
-        lines += _lines(cell, stage.forward)
+        own = _lines(cell, stage.forward, stage.returns)
+        lines += [f"{', '.join(stage.returns)} = {NO_SOURCE}"] if own is None else own
     return lines
 
 
@@ -58,7 +65,11 @@ def backward_equations(layer: Recurrent) -> list[str]:
         lines.append(f"{name} = {before if not value.startswith(f'{name} +') else ''}{value}")
 
     for stage in reversed(cell.stages):
-        for line in _lines(cell, stage.backward):
+        names = tuple(f"d{name}" for name in stage.takes)
+        own = _lines(cell, stage.backward, names)
+        if own is None:
+            return [*lines, f"{', '.join(names)} = {NO_SOURCE}"]
+        for line in own:
             add(line)
         gates = [(argument("h" if gate in cell.apart else "a", gate), gate) for gate in stage.gates]
         if gates:
@@ -67,24 +78,37 @@ def backward_equations(layer: Recurrent) -> list[str]:
     return lines
 
 
-def output_equations(layer: Dense, loss: str, of_classes: bool, n_targets: int | None) -> tuple[list[str], list[str]]:
-    """Return the equations of a dense layer that puts out: forward, and back to its pre-activation.
+def output_equations(layer: Dense, v: str, of_classes: bool) -> list[str]:
+    """Return the equations of a dense layer that puts out.
 
     Args:
         layer: the layer.
-        loss: the name of the loss.
+        v: what its pre-activation is called.
         of_classes: whether the softmax is part of the loss.
-        n_targets: how many targets the loss is the mean of; None where each has its own weight.
     """
-    activation = layer.activation
-    forward = [f"v = h @ W{' + b' * layer.bias}", "y = v" if activation == "identity" else f"y = {activation}(v)"]
-    if of_classes:
-        forward.append("p = softmax(y), in the loss")
+    y = v if layer.activation == "identity" else f"{layer.activation}({v})"
+    return [f"{v} = h @ W{' + b' * layer.bias}", f"y = {y}", *(["p = softmax(y), in the loss"] if of_classes else [])]
+
+
+def delta_out_equation(activation: str, loss: str, by_index: bool, n_targets: int | None, gaps: bool) -> list[str]:
+    """Return how the loss comes back to the pre-activation of an output; nothing for a loss of one's own.
+
+    Args:
+        activation: that of the output.
+        loss: the name of the loss.
+        by_index: whether targets are given as the number of a class.
+        n_targets: how many targets the loss is the mean of; None where some count more than others.
+        gaps: whether some targets are missing.
+
+    >>> delta_out_equation("sigmoid", "squared_error", False, 8, False)
+    ['delta_out = (y - target) * dsigmoid(y) / 8']
+    """
     if loss not in D_LOSS:
-        return forward, []
-    slope = "" if activation == "identity" else f" * d{activation}(y)"
+        return []
+    slope = "(p, less 1 at the class of the target)" if by_index else D_LOSS[loss]
+    slope += "" if activation == "identity" else f" * d{activation}(y)"
     count = " * its weight in the mean" if n_targets is None else f" / {n_targets}" if n_targets > 1 else ""
-    return forward, [f"delta_out = {D_LOSS[loss]}{slope}{count}"]
+    return [f"delta_out = {slope}{count}{', and 0 where there is no target' * gaps}"]
 
 
 def slopes_in(lines: list[str]) -> list[str]:
@@ -118,14 +142,35 @@ def _block(weights: str, gate: str) -> str:
     return f"{weights}_{gate}" if gate else weights
 
 
-def _lines(cell: Cell, function: CellFunction) -> Iterator[str]:
-    """Yield the assignments of a cell's function as they are written; none where there is no source."""
+def _lines(cell: Cell, function: CellFunction, names: tuple[str, ...]) -> list[str] | None:
+    """Return the assignments of a cell's function as they are written; None where they cannot all be shown.
+
+    Args:
+        cell: whose function it is.
+        function: the function.
+        names: what it returns, in order.
+    """
     try:
-        source = inspect.getsource(function.__code__)
-    except (OSError, TypeError):
-        return
-    for line in source.splitlines():
-        equation = re.match(r"\s+(\w+ = [^#]+?)\s*(?:#.*)?$", line)
-        if equation:
-            text = equation[1].replace("activation(", f"{cell.activation}(")
-            yield re.sub(r"\bone_minus\((\w+)\)", r"(1 - \1)", text)
+        (definition,) = ast.parse(dedent(inspect.getsource(function.__code__))).body
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return None
+    if not isinstance(definition, ast.FunctionDef):
+        return None
+    lines = []
+    for i, statement in enumerate(definition.body):
+        if i == 0 and isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+            continue  # the docstring
+        if isinstance(statement, ast.Return) and statement.value is not None:
+            many = isinstance(statement.value, ast.Tuple) and len(names) > 1
+            values = statement.value.elts if many and isinstance(statement.value, ast.Tuple) else [statement.value]
+            pairs = list(zip(names, map(ast.unparse, values), strict=True))
+        elif isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+            pairs = [(ast.unparse(statement.targets[0]), ast.unparse(statement.value))]
+        elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+            pairs = [(ast.unparse(statement.target), ast.unparse(statement.value))]
+        else:
+            return None
+        for name, value in pairs:
+            value = value.replace("activation(", f"{cell.activation}(")
+            lines += [f"{name} = " + re.sub(r"\bone_minus\((\w+)\)", r"(1 - \1)", value)] if name != value else []
+    return lines

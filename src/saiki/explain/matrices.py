@@ -70,8 +70,8 @@ def of_delta(trace: Trace, layer: int = 0, sequence: int = 0) -> Matrix:
 def of_lags(trace: Trace, layer: int = 0) -> Matrix:
     """Return the lag matrix; see ``saiki.explain.plots.plot_lag_matrix``."""
     seen, _ = as_trace(trace).look(layer)
-    loud = seen.lag_matrix.any(axis=1) if trace.losses.ndim == 1 else np.full(len(trace.loss_steps), True)
-    values = seen.lag_matrix[loud]  # after a readout most steps have no loss
+    loud = trace.lag_rows(seen)
+    values = seen.lag_matrix[loud]
     title = _title(trace, layer, "how far the loss of each step reaches")
     labels = "loss of step s", "step t"
     rows, columns = _names(trace.loss_steps[loud] + 1), _names(seen.steps + 1)

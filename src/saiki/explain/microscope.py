@@ -141,7 +141,8 @@ def trace(
         parts=tuple((unit.name.rstrip("/"), unit.layer) for unit in units),
         loss_name=loss if isinstance(loss, str) else next((k for k, v in LOSSES.items() if v is of_loss), "own loss"),
         of_classes=of_loss.of_classes,
-        n_targets=_number_of_targets(weights),
+        n_targets=_number_of_targets(weights, sample_weight),
+        tbptt=tbptt,
         loss=float(losses.sum()),
         steps=at,
         loss_steps=rows,
@@ -158,10 +159,11 @@ def trace(
     )
 
 
-def _number_of_targets(weights: Array) -> int | None:
+def _number_of_targets(weights: Array, sample_weight: npt.ArrayLike | None) -> int | None:
     """Return how many targets the loss is the mean of; None where they count differently."""
-    there = weights[weights > 0]
-    return len(there) if there.size and np.allclose(there, 1 / len(there)) else None
+    if sample_weight is not None and np.ptp(np.asarray(sample_weight)) > 0:
+        return None
+    return int(np.count_nonzero(weights))
 
 
 def _asked(quantities: Any) -> set[str]:

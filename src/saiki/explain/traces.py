@@ -20,8 +20,8 @@ class Kept(dict[str, Array]):
     """Arrays by name; one that was not kept is an error that says what to do."""
 
     def __missing__(self, name: str) -> Array:
-        has = f" it has {', '.join(self)}." if self else ""
-        raise ArgumentError(f"this trace has no {name!r};{has} what is kept is chosen by quantities=.")
+        has = f" It has {', '.join(self)}." if self else ""
+        raise ArgumentError(f"this trace has no {name!r}.{has} What is kept is chosen by quantities=.")
 
 
 @final
@@ -144,6 +144,7 @@ class Trace:
         share_steps: by name of a parameter, the indices of these steps; none for what comes after a readout.
         gradients: the gradient of each parameter, by name.
         estimator: the name of the estimator whose network it is, if it was one.
+        tbptt: the window of truncated backpropagation through time, or None.
     """
 
     model: Layer
@@ -166,6 +167,7 @@ class Trace:
     share_steps: Mapping[str, Array]
     gradients: Mapping[str, Array]
     estimator: str = ""
+    tbptt: int | None = None
 
     @property
     def lag_matrix(self) -> Array:
@@ -197,6 +199,11 @@ class Trace:
         self._which(sequence)
         seen = self.layers[layer]
         return seen, seen.steps[seen.steps < seen.lengths[sequence]]
+
+    def lag_rows(self, layer: LayerTrace) -> Array:
+        """Return which rows of a lag matrix are worth showing ``(S,)``: after a readout, those that are not zero."""
+        rows = np.asarray(layer.lag_matrix.any(axis=1))
+        return rows if self.losses.ndim == 1 else np.full(len(rows), True)
 
     def _which(self, sequence: int) -> int:
         """Return the index of a sequence, or refuse it."""

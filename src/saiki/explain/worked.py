@@ -7,8 +7,15 @@ import numpy as np
 
 from saiki.arrays import Array
 from saiki.explain.columns import aligned
-from saiki.explain.equations import backward_equations, forward_equations, output_equations, slopes_in
-from saiki.layers import Bidirectional, Dense, Dropout, Recurrent
+from saiki.explain.equations import (
+    backward_equations,
+    delta_out_equation,
+    forward_equations,
+    output_equations,
+    slopes_in,
+)
+from saiki.layers import Bidirectional, Dense, Dropout, Readout, Recurrent
+from saiki.layers.bidirectional import DIRECTIONS
 from saiki.losses import log_softmax
 
 if TYPE_CHECKING:
@@ -20,6 +27,9 @@ MOST_STEPS = 12
 LARGEST = 6
 """Weights of up to so many rows and columns are written out."""
 
+READ = {"last": " at the step that is read", "mean": " / length", "max": " where it is the largest"}
+"""How what comes back from a readout is dealt out."""
+
 WIDE = 11
 """The width of a number."""
 
@@ -29,7 +39,7 @@ Line = tuple[str, str]
 
 def worked(trace: "Trace", sequence: int, units: int) -> str:
     """Return the worked example of one sequence; see ``Trace.text``."""
-    forward: list[tuple[str, list[Line]]] = [("t = 0", list(_initial(trace, sequence, units)))]
+    forward: list[tuple[str, list[Line]]] = [("start", list(_initial(trace, sequence, units)))]
     backward: list[tuple[str, list[Line]]] = []
     for step in _some(_all_steps(trace, sequence)):
         if step is None:
@@ -76,11 +86,16 @@ def _some(steps: list[int]) -> list[int | None]:
 
 def _beginning(trace: "Trace", sequence: int) -> str:
     B, loss = len(trace.lengths), trace.loss_name.replace("_", " ")
-    one = "one sequence" if B == 1 else f"the mean over {B} sequences, of which this is number {sequence}, from 0"
+    one = "one sequence" if B == 1 else f"the mean over the targets of {B} sequences; here is number {sequence}, from 0"
     length = trace.layers[0].lengths[sequence] if trace.layers else trace.lengths[sequence]
-    text = f"E = {trace.loss:.6g}, {loss}; {one}; {_counted(length, 'step')}"
-    own = f"\ninputs and targets are as the network of the {trace.estimator} has them: scaled, and classes by number"
-    return text + (own if trace.estimator else "")
+    lines = [f"E = {trace.loss:.6g}, {loss}; {one}; {_counted(length, 'step')}"]
+    if trace.estimator:
+        lines.append(f"inputs and targets are as the network of the {trace.estimator} has them, not as they were given")
+    if trace.tbptt is not None:
+        lines.append(
+            f"truncated: nothing comes back from one window of {_counted(trace.tbptt, 'step')} to the one before"
+        )
+    return "\n".join(lines)
 
 
 def _equations(trace: "Trace") -> Iterator[str]:
@@ -88,32 +103,72 @@ def _equations(trace: "Trace") -> Iterator[str]:
     for layer in trace.layers:
         cell = layer.layer.cell
         kind = f"{cell.name} ({cell.activation})" if cell.activation else cell.name
-        walked = ", read from the last step to the first" if layer.layer.reverse else ""
-        heading = f"layer {layer.name}: {kind}, {_sizes(*layer.layer.sizes)}{walked}"
+        walked = ", read from the last step to the first: h_prev is h of the step after" if layer.layer.reverse else ""
+        heading = f"{_called(layer.name)}: {kind}, {_sizes(*layer.layer.sizes)}{walked}"
         yield "\n".join([heading, *(f"  {line}" for line in forward_equations(layer.layer))])
     last_name, last = trace.parts[-1]
     for name, part in trace.parts:
         if part is not last and not isinstance(part, Recurrent | Bidirectional | Dropout):
-            yield f"layer {name}: {part!r}, whose numbers are not shown"
+            yield f"{_called(name)}: {part!r}, whose numbers are not shown"
     if isinstance(last, Dense):
-        lines, _ = output_equations(last, trace.loss_name, trace.of_classes, trace.n_targets)
-        yield "\n".join([f"output, layer {last_name}: dense, {_sizes(*last.sizes)}", *(f"  {line}" for line in lines)])
+        lines = output_equations(last, _v(trace), trace.of_classes)
+        yield "\n".join(
+            [f"output, {_called(last_name)}: dense, {_sizes(*last.sizes)}", *(f"  {line}" for line in lines)]
+        )
 
 
 def _ways_back(trace: "Trace") -> str:
-    """Return the equations of the way back, each kind of layer once."""
-    lines = []
-    last = trace.parts[-1][1]
-    if isinstance(last, Dense):
-        lines += output_equations(last, trace.loss_name, trace.of_classes, trace.n_targets)[1]
-        if len(trace.parts) > 1 and isinstance(trace.parts[-2][1], Recurrent):
-            lines.append("dh, outputs = delta_out @ W.T")
-    for layer in {layer.layer.cell: layer.layer for layer in trace.layers}.values():
-        lines += [f"d{state} = d{state}, time, to begin with" for state in layer.cell.states[1:]]
-        lines += backward_equations(layer)
-    lines += slopes_in(lines)
-    heading = "backward: dh = dh, outputs + dh, time, the dh_prev of the step after; da is delta"
-    return "\n".join([heading, *(f"  {line}" for line in lines)]) if trace.layers else "backward"
+    """Return the equations of the way back, from the outputs to the first layer."""
+    last, of_slopes = trace.parts[-1][1], []
+    lines = ["backward: dh = dh, outputs + dh, time; da is delta, dE/da"]
+    activation = last.activation if isinstance(last, Dense) else "identity"
+    by_index = trace.of_classes and trace.targets.ndim < trace.outputs.ndim
+    gaps = trace.targets.dtype.kind == "f" and bool(np.isnan(trace.targets).any())
+    out = delta_out_equation(activation, trace.loss_name, by_index, trace.n_targets, gaps)
+    for i, layer in reversed(list(enumerate(trace.layers))):
+        step = "before" if layer.layer.reverse else "after"
+        own = [f"dh, outputs = {_from_above(trace, i)}", f"dh, time = dh_prev of the step {step}"]
+        own += [f"d{state} = d{state}, time, to begin with" for state in layer.layer.cell.states[1:]]
+        equations = backward_equations(layer.layer)
+        of_slopes += equations
+        out += [*([f"{_called(layer.name)}:"] if len(trace.layers) > 1 else []), *own, *equations]
+    return "\n".join([*lines, *(f"  {line}" for line in [*out, *slopes_in([*out, *of_slopes])])])
+
+
+def _from_above(trace: "Trace", i: int) -> str:
+    """Return what comes back to the outputs of the i-th recurrent layer, from what stands on it."""
+    name = trace.layers[i].name
+    place = next(place for place, (part, _) in enumerate(trace.parts) if name == part or _is_direction(name, part))
+    half = "its half of " if isinstance(trace.parts[place][1], Bidirectional) else ""
+    read = ""
+    for above, part in trace.parts[place + 1 :]:
+        if isinstance(part, Dropout):
+            continue
+        if isinstance(part, Readout):
+            read = READ.get(part.kind, "")
+        elif isinstance(part, Dense) and part is trace.parts[-1][1]:
+            return f"{half}delta_out @ W.T{read}"
+        elif isinstance(part, Recurrent):
+            return f"{half}delta @ Wx.T of {_called(above)}"
+        elif isinstance(part, Bidirectional):
+            return f"{half}delta @ Wx.T of both directions of {_called(above)}"
+        else:
+            return f"{half}what comes back through {_called(above)}"
+    return f"{half}delta_out{read}"
+
+
+def _is_direction(name: str, part: str) -> bool:
+    """Whether a recurrent layer is one of the two directions of a part."""
+    return name in (f"{part}/{way}".lstrip("/") for way in DIRECTIONS)
+
+
+def _called(name: str) -> str:
+    return f"layer {name}" if name else "the layer"
+
+
+def _v(trace: "Trace") -> str:
+    """Return what the pre-activation of the output is called: v, if no cell has another v."""
+    return "v_out" if any("v" in layer.layer.cell.saved for layer in trace.layers) else "v"
 
 
 def _sizes(n_features: int, n_units: int) -> str:
@@ -159,11 +214,11 @@ def _outputs(trace: "Trace", at: tuple[int, ...], units: int) -> Iterator[Line]:
     """Yield the outputs, what they were held to, and what that adds to the loss."""
     target = trace.targets[at[:1]][trace.steps[at[1]]] if len(at) > 1 else trace.targets[at]
     v, y = trace.v[at], trace.outputs[at]
-    values = {"v": v, "y": y} | ({"p": np.exp(log_softmax(y))} if trace.of_classes else {})
+    values = {_v(trace): v, "y": y} | ({"p": np.exp(log_softmax(y))} if trace.of_classes else {})
     values |= {"target": np.atleast_1d(target), "adds to E": np.atleast_1d(trace.losses[at])}
     if len(v) == 1 and values["target"].size == 1:
-        rest = (f"  {name} {value.item():.4g}" for name, value in values.items() if name != "v")
-        yield "v", _numbers(v, units) + "".join(rest)
+        rest = (f"  {name} {value.item():.4g}" for name, value in values.items() if name != _v(trace))
+        yield _v(trace), _numbers(v, units) + "".join(rest)
     else:
         yield from (_line(name, value, units) for name, value in values.items())
 
@@ -220,7 +275,8 @@ def _lags(trace: "Trace", layer: "LayerTrace") -> str:
     where = "" if len(trace.layers) == 1 else f" of layer {layer.name}"
     where += "" if len(trace.lengths) == 1 else f", over all {len(trace.lengths)} sequences,"
     lines = [f"lags: the norm of the part of delta_t{where} that comes from the loss of step s"]
-    loud = [(step, row) for step, row in zip(trace.loss_steps, layer.lag_matrix, strict=True) if row.any()]
+    seen = trace.lag_rows(layer)
+    loud = list(zip(trace.loss_steps[seen], layer.lag_matrix[seen], strict=True))
     if 0 < max(len(loud), layer.lag_matrix.shape[1]) <= MOST_STEPS:
         rows = [("s \\ t", *(str(step + 1) for step in layer.steps))]
         rows += [(str(step + 1), *(_norm(value) if value else "" for value in row)) for step, row in loud]

@@ -33,6 +33,12 @@ NOTE = (("normal", "sigmoid"), ("xavier", "sigmoid"), ("he", "sigmoid"), ("he", 
 NOTE_RATE = 0.1
 """The note's learning rate, for a loss that is the sum over the steps; for a mean it is as many times larger."""
 
+PLAIN = "sgd", "momentum", "nesterov"
+"""The optimizers whose steps are as large as the gradient is; to others the size of the loss does not matter."""
+
+OTHER_RATE = 0.01
+"""The learning rate of those others, if none is given."""
+
 LAST = 1000
 """The final loss is the mean of so many iterations, or of a tenth of a run if that is fewer."""
 
@@ -113,7 +119,7 @@ def note_setups(**settings: Any) -> dict[str, Experiment]:
 
     Args:
         settings: of ``Experiment``; without a learning rate, it is the note's: 0.1 for the sum over the steps, which
-            is 0.1 times the number of bits for saiki's mean.
+            is 0.1 times the number of bits for saiki's mean; or 0.01 for optimizers that scale the gradient themselves.
 
     >>> for name, experiment in note_setups().items():
     ...     print(name, experiment.learning_rate)
@@ -144,7 +150,8 @@ def grid_setups(**settings: Any) -> dict[str, Experiment]:
 
 
 def _setups(choices: Iterable[dict[str, Any]], settings: dict[str, Any]) -> dict[str, Experiment]:
-    rate = {"learning_rate": NOTE_RATE * Experiment(**settings).bits}
+    first = Experiment(**settings)
+    rate = {"learning_rate": NOTE_RATE * first.bits if first.optimizer in PLAIN else OTHER_RATE}
     experiments = [Experiment(**rate | settings | choice) for choice in choices]
     return {name_of(experiment): experiment for experiment in experiments}
 

@@ -18,6 +18,9 @@ LOST = 2
 FAR = 1.2
 """What is more than so many times as large in one group of runs as in another is said."""
 
+ENOUGH = 100
+"""The mean of fewer losses than this may go up and down by chance."""
+
 MOST_NAMED = 8
 """Of more setups than this only their number is said; the table names them."""
 
@@ -151,7 +154,8 @@ def _why(summary: Summary) -> list[str]:
     """Say of the trials of a setup that did not learn what became of them."""
     failed = [trial for trial in summary.trials if trial.right < 1]
     diverged = [trial for trial in failed if trial.diverged is not None]
-    lost = [trial for trial in failed if trial not in diverged and trial.final_loss > LOST * trial.best_loss]
+    finished = [trial for trial in failed if trial not in diverged and trial.window >= ENOUGH]
+    lost = [trial for trial in finished if trial.final_loss > LOST * trial.best_loss]
     unfinished = [trial for trial in failed if trial not in diverged and trial not in lost]
     of_all, told = f"of {len(summary.trials)} repeats", []
     if diverged:
