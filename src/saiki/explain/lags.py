@@ -4,6 +4,8 @@ What flows back is linear in the loss: if only the loss of step s sends a gradie
 it. A batch that holds every sequence once for each of several steps s takes them through time at once.
 """
 
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 
@@ -48,7 +50,7 @@ def lag_matrices(
         n, steps = len(some), losses[some]
         end = X.shape[1] if any(map(_sees_ahead, head)) else steps[-1] + 1  # a later input changes nothing
         ends = None if lengths is None else np.repeat(np.minimum(lengths, end), n)
-        again = map_state(lambda part: np.repeat(part, n, axis=0), state)  # noqa: B023
+        again = map_state(partial(np.repeat, repeats=n, axis=0), state)
         _, _, tape, _ = network._checked_forward(
             params, np.repeat(X[:, :end], n, axis=0), again, ends, "reference", None
         )

@@ -11,6 +11,7 @@ The numbers are those of the reference engine, whose functions make them.
 
 from collections.abc import Iterable
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -245,7 +246,7 @@ def _shares(part: Part, chosen: Array | None, tbptt: int | None) -> list[Share]:
         first = recurrence.lengths - 1 if layer.reverse else np.where(recurrence.lengths > 0, 0, -1)
         for step in steps:
             rows = tape.schedule.rows_of(step)
-            share = reference.weight_gradients(layer.cell, params, tape, flow, lambda steps: steps[rows])  # noqa: B023
+            share = reference.weight_gradients(layer.cell, params, tape, flow, itemgetter(rows))
             if layer.learn_initial:
                 for state in layer.cell.states:
                     start = tape.schedule.unsort(flow.states[state][0])[first == step]
