@@ -9,7 +9,7 @@ import pytest
 import saiki
 from saiki.cells import CELLS
 from saiki.explain.microscope import QUANTITIES
-from saiki.layers import Bidirectional, Dense, Network, Readout, Recurrent
+from saiki.layers import Bidirectional, Conv1D, Dense, Network, Readout, Recurrent
 from saiki.losses import evaluate
 from tests.estimators.data import ESTIMATORS, QUICK, ragged
 from tests.explain.models import EXACT, LENGTHS, drawn, simple
@@ -226,6 +226,21 @@ def test_bad_arguments(rng: np.random.Generator) -> None:
     dense = saiki.trace(Dense(2, 1), X, y, {"W": np.ones((2, 1)), "b": np.ones(1)})
     with pytest.raises(saiki.ArgumentError, match="layer must be below 0, the number of recurrent layers"):
         _ = dense.lag_matrix
+
+
+def test_lengths_are_those_where_the_time_axis_ends(rng: np.random.Generator) -> None:
+    for readout in ([], [Readout("mean")]):
+        net = Network([simple(2), Conv1D(2, 2, 2, stride=2), *readout, Dense(2, 1)])
+        params, X = drawn(net, rng), rng.standard_normal((4, 7, 2))
+        Y, _ = net.predict(params, X, lengths=LENGTHS)
+        seen = saiki.trace(net, X, np.zeros(Y.shape), params, lengths=LENGTHS)
+        assert seen.lengths.tolist() == [1, 3, 0, 0]
+        assert seen.layers[0].lengths.tolist() == LENGTHS
+        assert seen.loss_steps.tolist() == [0, 1, 2]
+        some = saiki.trace(net, X, np.zeros(Y.shape), params, steps=[-1])
+        assert some.steps.tolist() == []
+        assert some.layers[0].steps.tolist() == [6]
+        assert "t = 7" in some.text(1)
 
 
 def test_every_quantity_can_be_had_alone(rng: np.random.Generator) -> None:

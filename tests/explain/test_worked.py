@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import saiki
-from saiki.layers import Bidirectional, Dense, Network, Recurrent
+from saiki.layers import Bidirectional, Dense, Network, Readout, Recurrent
 from tests.estimators.data import QUICK
 from tests.explain.models import LENGTHS, drawn
 from tests.layers.test_ladder import EXAMPLES, draw
@@ -106,8 +106,20 @@ def test_frames_are_tidy(rng: np.random.Generator) -> None:
     assert isinstance(shares, pl.DataFrame)
     total = shares.filter(parameter="0/Wh", row=1, column=8)["value"].sum()
     assert total == pytest.approx(seen.gradients["0/Wh"][1, 8])
+    third = shares.filter(parameter="0/Wh", row=1, column=8, t=3)["value"].to_list()
+    assert third == [seen.shares["0/Wh"][2, 1, 8]]
     lags = seen.to_frame("lags", backend="pyarrow").to_pandas()
     assert lags[(lags.loss_t == 6) & (lags.t == 2)].norm.tolist() == [seen.lag_matrix[5, 1]]
+    read = Network([Recurrent("gru", 2, 3), Readout("last"), Dense(3, 1)])
+    params = drawn(read, rng)
+    last = saiki.trace(read, X, y[:, 0], params, steps=[1, 5])
+    outputs, parts = last.to_frame(), last.to_frame("shares")
+    assert set(outputs[outputs.layer == "output"].t) == set(parts[parts.parameter == "2/W"].t) == {7}
+    assert set(parts[parts.parameter == "0/Wh"].t) == set(outputs[outputs.quantity == "h"].t) == {2, 6}
+    few = saiki.trace(read, X, y[:, 0], params, quantities=["states"])
+    for table in ("shares", "lags"):
+        with pytest.raises(saiki.ArgumentError, match=f"what: this trace has kept no {table}"):
+            few.to_frame(table)
     with pytest.raises(saiki.ArgumentError, match="what must be one of 'quantities', 'shares', 'lags'; got 'lag'"):
         seen.to_frame("lag")
     with pytest.raises(saiki.ArgumentError, match="backend must be one of 'pandas'"):
