@@ -71,13 +71,14 @@ def forward(
 
 
 class Flow(NamedTuple):
-    """What flows back through time: the gradient of the loss with respect to every quantity of every step.
+    """What flows back through time.
 
     Attributes:
-        inputs: of each gate's pre-activation, or its input's part ``(T, B, G * H)``: the note's delta.
-        recurrent: of each gate's part that sees the previous state ``(T, B, R * H)``.
+        inputs: the gradient of each gate's pre-activation, or of its input's part ``(T, B, G * H)``: delta.
+        recurrent: that of each gate's part that sees the previous state ``(T, B, R * H)``.
         vectors: what each step adds to the gradient of each vector of the cell ``(T, B, H)``.
-        states: of each state ``(T + 1, B, H)``; that of the initial state is at index 0.
+        states: what comes back to each state, the initial one at index 0 ``(T + 1, B, H)``: the gradient of h; of
+            another state without the part that goes through h of the same step, which the cell's backward adds.
     """
 
     inputs: Array
