@@ -10,6 +10,7 @@ import saiki
 from saiki import maths
 from saiki.cells import CELLS
 from saiki.explain.equations import (
+    D_LOSS,
     NO_SOURCE,
     backward_equations,
     delta_out_equation,
@@ -18,11 +19,12 @@ from saiki.explain.equations import (
     slopes_in,
 )
 from saiki.layers import Dense, Network, Recurrent
+from saiki.losses import LOSSES
 from saiki.maths import ACTIVATIONS
 
 EXACT = 1e-12
 WORDS = {name: getattr(maths, name) for name in ("tanh", "sigmoid", "relu", "identity")}
-WORDS["sign"] = np.sign
+WORDS |= {"sign": np.sign, "clip": np.clip}
 WORDS |= {f"d{name}": getattr(maths, f"d{name}") for name in ACTIVATIONS}
 
 
@@ -70,7 +72,7 @@ def test_the_equations_make_the_numbers(cell: str, bias: bool, rng: np.random.Ge
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("loss", ["squared_error", "logistic", "absolute_error"])
+@pytest.mark.parametrize("loss", [name for name, loss in LOSSES.items() if not loss.of_classes])
 def test_the_equations_of_the_outputs_do_too(activation: str, loss: str, rng: np.random.Generator) -> None:
     net = Network([Recurrent("simple", 2, 3), Dense(3, 1, activation)])
     params, y = net.init(rng), rng.integers(2, size=(2, 4)).astype(float)
@@ -95,7 +97,14 @@ def test_classes_by_number_and_as_distributions(rng: np.random.Generator) -> Non
     by_number = str(saiki.trace(net, X, [[0, 2, 1, 1]], params))
     assert "delta_out = (p, less 1 at the class of the target) / 4" in by_number
     shares = rng.dirichlet(np.ones(3), size=(1, 4))
-    assert "delta_out = (p - target) / 4" in str(saiki.trace(net, X, shares, params, loss="cross_entropy"))
+    seen = saiki.trace(net, X, shares, params, loss="cross_entropy")
+    assert "delta_out = (p - target) / 4" in str(seen)
+    p = np.exp(seen.outputs) / np.exp(seen.outputs).sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(seen.delta_out, (p - shares) / 4, atol=EXACT)
+
+
+def test_every_loss_has_its_line() -> None:
+    assert D_LOSS.keys() == LOSSES.keys()
 
 
 @pytest.mark.parametrize(
@@ -126,8 +135,8 @@ def test_the_slopes_are_what_they_are_said_to_be(rng: np.random.Generator) -> No
     for name, (function, derivative) in ACTIVATIONS.items():
         y = function(rng.standard_normal(20))
         (line,) = slopes_in([f"da = dh * d{name}(y)"])
-        said = line.split(" = ")[1].replace("1 where y > 0, else 0", "(y > 0)")
-        np.testing.assert_allclose(eval(said, {"y": y}), derivative(y), atol=EXACT)
+        said = eval(line.split(" = ")[1], {"y": y, "sign": np.sign, "ones_like": np.ones_like})
+        np.testing.assert_allclose(said, derivative(y), atol=EXACT)
 
 
 def test_a_cell_without_source_says_so() -> None:
@@ -158,3 +167,18 @@ def test_a_cell_in_another_style_is_read_whole() -> None:
     assert backward_equations(layer) == [
         "t = maths.tanh(a)", "da = dh * maths.dtanh(t)", "dh_prev = dh + dh", "dh_prev = dh_prev + da @ Wh.T",
     ]  # fmt: skip
+
+
+def at_once(a: Any, c_prev: Any) -> Any:
+    both = maths.tanh(a), c_prev
+    return both
+
+
+def at_once_back(dh: Any, dc: Any, h: Any) -> Any:
+    da = dh * maths.dtanh(h)
+    return da, dc
+
+
+def test_what_is_returned_as_one_cannot_be_shown() -> None:
+    layer = Recurrent(saiki.Cell("own", at_once, at_once_back), 2, 3)
+    assert forward_equations(layer)[-1] == f"h, c = {NO_SOURCE}"

@@ -243,6 +243,15 @@ def test_lengths_are_those_where_the_time_axis_ends(rng: np.random.Generator) ->
         assert "t = 7" in some.text(1)
 
 
+def test_what_is_read_at_once_has_no_steps(rng: np.random.Generator) -> None:
+    net = Network([Readout("mean"), Dense(2, 3)])
+    seen = saiki.trace(net, rng.standard_normal((4, 7, 2)), np.zeros((4, 3)), drawn(net, rng))
+    assert seen.steps.tolist() == seen.loss_steps.tolist() == []
+    assert seen.outputs.shape == (4, 3)
+    assert seen.lengths.tolist() == [7] * 4
+    assert "delta_out" in str(seen)
+
+
 def test_every_quantity_can_be_had_alone(rng: np.random.Generator) -> None:
     net = Network([Recurrent("lstm", 2, 2), Dense(2, 1)])
     params, X, y = net.init(rng), rng.standard_normal((2, 5, 2)), rng.standard_normal((2, 5))

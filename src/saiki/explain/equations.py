@@ -9,9 +9,7 @@ from textwrap import dedent
 from saiki.cells import Cell
 from saiki.cells.cell import CellFunction, argument
 from saiki.layers import Dense, Recurrent
-
-SLOPES = {"dtanh": "1 - {0} * {0}", "dsigmoid": "{0} * (1 - {0})", "drelu": "1 where {0} > 0, else 0", "didentity": "1"}
-"""What the slopes of the activations are, from their values."""
+from saiki.maths import ACTIVATIONS
 
 NO_SOURCE = "what the cell makes of them, whose source cannot be shown"
 
@@ -19,10 +17,10 @@ D_LOSS = {
     "squared_error": "(y - target)",
     "logistic": "(sigmoid(y) - target)",
     "absolute_error": "sign(y - target)",
-    "huber": "(y - target, no further from 0 than 1)",
+    "huber": "clip(y - target, -1, 1)",
     "cross_entropy": "(p - target)",
 }
-"""For some losses the slope with respect to the output y, of one target."""
+"""For each loss the slope with respect to the output y, of one target."""
 
 
 def forward_equations(layer: Recurrent) -> list[str]:
@@ -117,8 +115,18 @@ def slopes_in(lines: list[str]) -> list[str]:
     >>> slopes_in(["da = dh * dtanh(h)"])
     ['dtanh(h) = 1 - h * h']
     """
-    named = dict.fromkeys(re.findall(r"\b(d(?:tanh|sigmoid|relu|identity))\((\w+)\)", "\n".join(lines)))
-    return [f"{slope}({value}) = {SLOPES[slope].format(value)}" for slope, value in named]
+    of_name = {derivative.__name__: derivative for _, derivative in ACTIVATIONS.values()}
+    named = dict.fromkeys(re.findall(rf"\b({'|'.join(of_name)})\((\w+)\)", "\n".join(lines)))
+    return [f"{name}({value}) = {_returned(of_name[name], value)}" for name, value in named]
+
+
+def _returned(function: CellFunction, argument: str) -> str:
+    """Return what a function of one argument returns, as it is written there, with a name for the argument."""
+    definition = _definition(function)
+    assert definition is not None
+    (value,) = [statement.value for statement in definition.body if isinstance(statement, ast.Return)]
+    (name,) = (own.arg for own in definition.args.args)
+    return re.sub(rf"\b{name}\b", argument, ast.unparse(value or ast.Constant(None))).replace("np.", "")
 
 
 def _linear(layer: Recurrent, name: str, sees: str) -> Iterator[str]:
@@ -150,11 +158,8 @@ def _lines(cell: Cell, function: CellFunction, names: tuple[str, ...]) -> list[s
         function: the function.
         names: what it returns, in order.
     """
-    try:
-        (definition,) = ast.parse(dedent(inspect.getsource(function.__code__))).body
-    except (OSError, TypeError, SyntaxError, ValueError):
-        return None
-    if not isinstance(definition, ast.FunctionDef):
+    definition = _definition(function)
+    if definition is None:
         return None
     lines = []
     for i, statement in enumerate(definition.body):
@@ -163,6 +168,8 @@ def _lines(cell: Cell, function: CellFunction, names: tuple[str, ...]) -> list[s
         if isinstance(statement, ast.Return) and statement.value is not None:
             many = isinstance(statement.value, ast.Tuple) and len(names) > 1
             values = statement.value.elts if many and isinstance(statement.value, ast.Tuple) else [statement.value]
+            if len(values) != len(names):
+                return None
             pairs = list(zip(names, map(ast.unparse, values), strict=True))
         elif isinstance(statement, ast.Assign) and len(statement.targets) == 1:
             pairs = [(ast.unparse(statement.targets[0]), ast.unparse(statement.value))]
@@ -174,3 +181,12 @@ def _lines(cell: Cell, function: CellFunction, names: tuple[str, ...]) -> list[s
             value = value.replace("activation(", f"{cell.activation}(")
             lines += [f"{name} = " + re.sub(r"\bone_minus\((\w+)\)", r"(1 - \1)", value)] if name != value else []
     return lines
+
+
+def _definition(function: CellFunction) -> ast.FunctionDef | None:
+    """Return a function as it is written; None where there is no source."""
+    try:
+        (definition,) = ast.parse(dedent(inspect.getsource(function.__code__))).body
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return None
+    return definition if isinstance(definition, ast.FunctionDef) else None

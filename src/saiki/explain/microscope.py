@@ -123,17 +123,15 @@ def trace(
 
     head = units[: head_of(units)]
     seeds = parts[len(head) - 1].d_outputs if head else dY
-    at = _kept_steps(chosen, seeds.shape[1])
-    rows = at if Y.ndim == 3 else np.arange(seeds.shape[1])
+    n_steps = seeds.shape[1] if seeds.ndim == 3 else 0  # nothing before the readout: no step that a loss could see
+    at = _kept_steps(chosen, n_steps)
+    rows = at if Y.ndim == 3 else np.arange(n_steps)
     recurrences = [r for part in parts for r in part.recurrences]
     lags = [Kept() for _ in recurrences]
     if "lag_matrix" in kept and recurrences:
-        lags = _lags(
-            lag_matrices(head, recurrences, X, tape.lengths, seeds, rows, tbptt), recurrences, seeds, rows, chosen
-        )
-    shares: list[Share] = (
-        [share for part in parts for share in _shares(part, chosen, tbptt)] if "shares" in kept else []
-    )
+        matrices = lag_matrices(head, recurrences, X, tape.lengths, seeds, rows, tbptt)
+        lags = _lags(matrices, recurrences, seeds, rows, chosen)
+    shares = [share for part in parts for share in _shares(part, chosen, tbptt)] if "shares" in kept else []
     v, delta_out = _pre_activations(units[-1], Y, dY) if isinstance(units[-1].layer, Dense) else (Y, dY)
     timed = [array[:, at] if Y.ndim == 3 else array for array in (Y, losses.sum(axis=-1), v, delta_out)]
     return Trace(
@@ -147,7 +145,7 @@ def trace(
         loss=float(losses.sum()),
         steps=at,
         loss_steps=rows,
-        lengths=_lengths(head, tape.lengths, seeds),
+        lengths=_lengths(head, tape.lengths, len(Y), n_steps or np.shape(X)[1]),
         layers=tuple(_seen(r, lag, kept, chosen) for r, lag in zip(recurrences, lags, strict=True)),
         targets=np.asarray(y),
         outputs=timed[0],
@@ -179,12 +177,12 @@ def _asked(quantities: Any) -> set[str]:
     return set(asked)
 
 
-def _lengths(head: list[Unit], given: Array | None, seeds: Array) -> Array:
+def _lengths(head: list[Unit], given: Array | None, n_sequences: int, n_steps: int) -> Array:
     """Return the length of each sequence where the time axis ends: at the outputs, or at what is read."""
     for unit in head:
         if isinstance(unit.layer, Conv1D):
             given = unit.tape.lengths
-    return np.full(len(seeds), seeds.shape[1] if seeds.ndim == 3 else 1) if given is None else given
+    return np.full(n_sequences, n_steps) if given is None else given
 
 
 def _seen(recurrence: Recurrence, lags: Kept, kept: set[str], chosen: Array | None) -> LayerTrace:

@@ -11,6 +11,7 @@ from saiki.arrays import Array, as_count
 from saiki.errors import ArgumentError, choose
 from saiki.explain.worked import worked
 from saiki.layers import Layer, Recurrent
+from saiki.layers.bidirectional import DIRECTIONS
 
 FRAMES = "pandas", "polars", "pyarrow"
 """The libraries whose data frames a trace can be had as."""
@@ -56,6 +57,12 @@ class LayerTrace:
     forward: Mapping[str, Array]
     backward: Mapping[str, Array]
     lags: Mapping[str, Array]
+
+    @property
+    def part(self) -> str:
+        """The name of the part of the model that it is, or is a direction of."""
+        above, _, last = self.name.rpartition("/")
+        return above if last in DIRECTIONS else self.name
 
     def __getitem__(self, name: str) -> Array:
         return Kept({**self.forward, **self.backward})[name]

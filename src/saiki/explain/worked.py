@@ -1,5 +1,6 @@
 """A trace as a worked example: one sequence, step by step, as one would write it on paper."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,6 @@ from saiki.explain.equations import (
     slopes_in,
 )
 from saiki.layers import Bidirectional, Dense, Dropout, Readout, Recurrent
-from saiki.layers.bidirectional import DIRECTIONS
 from saiki.losses import log_softmax
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ LARGEST = 6
 
 READ = {"last": " at the step that is read", "mean": " / length", "max": " where it is the largest"}
 """How what comes back from a readout is dealt out."""
+
+PARTS = {"out": ", outputs", "time": ", time"}
+"""What the parts of the gradient of a state are called."""
 
 WIDE = 11
 """The width of a number."""
@@ -137,8 +140,7 @@ def _ways_back(trace: "Trace") -> str:
 
 def _from_above(trace: "Trace", i: int) -> str:
     """Return what comes back to the outputs of the i-th recurrent layer, from what stands on it."""
-    name = trace.layers[i].name
-    place = next(place for place, (part, _) in enumerate(trace.parts) if name == part or _is_direction(name, part))
+    place = [name for name, _ in trace.parts].index(trace.layers[i].part)
     half = "its half of " if isinstance(trace.parts[place][1], Bidirectional) else ""
     read = ""
     for above, part in trace.parts[place + 1 :]:
@@ -155,11 +157,6 @@ def _from_above(trace: "Trace", i: int) -> str:
         else:
             return f"{half}what comes back through {_called(above)}"
     return f"{half}delta_out{read}"
-
-
-def _is_direction(name: str, part: str) -> bool:
-    """Whether a recurrent layer is one of the two directions of a part."""
-    return name in (f"{part}/{way}".lstrip("/") for way in DIRECTIONS)
 
 
 def _called(name: str) -> str:
@@ -203,9 +200,9 @@ def _initial(trace: "Trace", sequence: int, units: int) -> Iterator[Line]:
 
 def _forward(trace: "Trace", sequence: int, step: int, units: int) -> Iterator[Line]:
     for layer, at in _at(trace, sequence, step):
+        inputs = "input" if "x" in layer.forward else "x"  # as the equations have it
         for name, values in layer.forward.items():
-            shown = "x" if name == "inputs" and "x" not in layer.forward else name.removesuffix("s")
-            yield _line(_name(trace, layer, shown if name == "inputs" else name), values[at], units)
+            yield _line(_name(trace, layer, inputs if name == "inputs" else name), values[at], units)
     if trace.losses.ndim == 2 and step in trace.steps and step < trace.lengths[sequence]:
         yield from _outputs(trace, (sequence, int(np.searchsorted(trace.steps, step))), units)
 
@@ -226,11 +223,11 @@ def _outputs(trace: "Trace", at: tuple[int, ...], units: int) -> Iterator[Line]:
 def _backward(trace: "Trace", sequence: int, step: int, units: int) -> Iterator[Line]:
     if trace.delta_out.ndim == 3 and step in trace.steps and step < trace.lengths[sequence]:
         yield _line("delta_out", trace.delta_out[sequence, np.searchsorted(trace.steps, step)], units)
-    titles = {"dh_out": "dh, outputs", "dh_time": "dh, time", "dc_time": "dc, time"}
     for layer, at in reversed(list(_at(trace, sequence, step))):
         for name, values in layer.backward.items():
             if name != "dh":  # it is the sum of its two parts
-                yield _line(_name(trace, layer, titles.get(name, name)), values[at], units)
+                shown = re.sub("_(out|time)$", lambda part: PARTS[part[1]], name)
+                yield _line(_name(trace, layer, shown), values[at], units)
 
 
 def _at(trace: "Trace", sequence: int, step: int) -> "Iterator[tuple[LayerTrace, tuple[int, int]]]":

@@ -60,7 +60,7 @@ def plot_unrolled(axes: Axes, trace: Trace, sequence: int = 0) -> Axes:
             raise ArgumentError(f"trace: a graph has no place for layer {name}, {part!r}. Draw heatmaps instead.")
     if not isinstance(last, Dense | Recurrent | Bidirectional | Readout | Dropout):
         raise ArgumentError(f"trace: a graph has no place for an output by {last!r}. Draw heatmaps instead.")
-    groups = [list(group) for _, group in groupby(trace.layers, key=lambda layer: _unit(layer.name))]
+    groups = [list(group) for _, group in groupby(trace.layers, key=lambda layer: layer.part)]
     rows: list[LayerTrace] = [layer for group in groups for layer in group]
     height = {layer.name: i + 1 for i, layer in enumerate(rows)}
     top, n_inputs, n_outputs = len(rows) + 1, rows[0].layer.n_features, trace.outputs.shape[-1]
@@ -92,11 +92,6 @@ def plot_unrolled(axes: Axes, trace: Trace, sequence: int = 0) -> Axes:
     axes.set_axis_off()
     axes.set_title("forward: solid arrows; gradients: dashed arrows, and numbers in italics")
     return axes
-
-
-def _unit(name: str) -> str:
-    """Return which layer of the model this is, or is a direction of."""
-    return name.removesuffix("forward").removesuffix("backward").rstrip("/")
 
 
 def _output(axes: Axes, trace: Trace, at: tuple[int, ...], place: Point) -> None:
