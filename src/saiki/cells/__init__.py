@@ -4,9 +4,10 @@ from importlib import import_module
 from inspect import getdoc
 
 from saiki.cells.cell import Cell
+from saiki.cells.trees import TREE_CELLS, TREE_NAMES, TreeCell, as_tree_cell
 from saiki.errors import choose
 
-__all__ = ["CELLS", "NAMES", "Cell", "as_cell"]
+__all__ = ["CELLS", "NAMES", "TREE_CELLS", "TREE_NAMES", "Cell", "TreeCell", "as_cell", "as_tree_cell"]
 
 NAMES = (
     "simple",  # Elman 1990: one tanh

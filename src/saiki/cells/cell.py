@@ -1,18 +1,20 @@
 """What a cell is: functions of numbers, whose argument names say everything that the engines need to know."""
 
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from types import FunctionType
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple, NoReturn, final
 
-import numpy as np
-
+from saiki.cells.functions import (
+    CellFunction,
+    argument,
+    arguments_of,
+    bind,
+    check_count,
+    check_plain,
+    chosen_activation,
+)
 from saiki.errors import ArgumentError, choose
 from saiki.maths import ACTIVATIONS
-
-CellFunction = Callable[..., Any]
 
 RESERVED = {"Wx", "Wh", "b", "bh", "h", "v"}
 """Names that parameters of the engine, or values of every cell, have already."""
@@ -98,21 +100,17 @@ class Cell:
     def __post_init__(self) -> None:
         if (self.look is None) != (self.look_backward is None):
             self._refuse("look and look_backward come together; give both or neither")
-        for function in (self.forward, self.backward, *((self.look, self.look_backward) if self.look else ())):
-            if not isinstance(function, FunctionType):
-                self._refuse(f"its functions must be plain Python functions; got {function!r}")
-            parameters = inspect.signature(function).parameters.values()
-            if any(p.kind != p.POSITIONAL_OR_KEYWORD or p.default is not p.empty for p in parameters):
-                self._refuse(f"{function.__name__} must take plain arguments, without * and defaults")
-        self._choose_activation()
+        functions = (self.forward, self.backward, *((self.look, self.look_backward) if self.look else ()))
+        check_plain(self._refuse, functions)
+        object.__setattr__(self, "activation", chosen_activation(self.name, functions, self.activation))
         for name, kind in self.kinds.items():
             if kind == "vector" and (name in RESERVED or name in {f"{s}0" for s in self.states} or name[:2] == "h_"):
                 self._refuse(f"{name!r} has no meaning as an argument here; see saiki.Cell for the names")
         if not self.gates or len(set(self.gates)) < len(self.gates):
             self._refuse(f"gates, arguments named a, a_..., x or x_..., must be there, and differ; got {self.inputs}")
         for stage in self.stages:
-            self._check_count(stage.forward, stage.takes, stage.returns)
-            self._check_count(stage.backward, stage.wants, tuple(f"d{name}" for name in stage.takes))
+            check_count(self._refuse, stage.forward, stage.takes, stage.returns)
+            check_count(self._refuse, stage.backward, stage.wants, tuple(f"d{name}" for name in stage.takes))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Cell, tuple(getattr(self, f.name) for f in fields(self))
@@ -124,7 +122,7 @@ class Cell:
         "sum", "input" and "hidden" are a gate's pre-activation and its two parts, "previous" a state, "between" a value
         that ``look`` hands to ``forward``, and "vector" a parameter of the cell's own.
         """
-        names = dict.fromkeys((*_arguments_of(self.look), *_arguments_of(self.forward)))
+        names = dict.fromkeys((*arguments_of(self.look), *arguments_of(self.forward)))
         kinds = {}
         for name in names:
             part, _, gate = name.partition("_")
@@ -183,7 +181,7 @@ class Cell:
         """The cell's functions in the order in which they run."""
         known = {*self.kinds, *self.states, *(f"d{s}" for s in self.states), *(f"{s}_prev" for s in self.states)}
         known |= set(self._look_returns)
-        saved = tuple(name for name in _arguments_of(self.backward) if name not in known)
+        saved = tuple(name for name in arguments_of(self.backward) if name not in known)
         last = self._stage(self.forward, self.backward, (*self.states, *saved), "v" if self.look else "h_prev")
         if self.look is None or self.look_backward is None:
             return (last,)
@@ -203,65 +201,15 @@ class Cell:
         """What ``look`` returns: ``v``, and what its backward asks for beside gradients and its own arguments."""
         if self.look is None:
             return ()
-        names, own = _arguments_of(self.look_backward), _arguments_of(self.look)
+        names, own = arguments_of(self.look_backward), arguments_of(self.look)
         gradients = {"dv", *(f"d{name}" for name in names)}
         return ("v", *(name for name in names if name not in own and name not in gradients))
 
     def _stage(self, forward: CellFunction, backward: CellFunction, returns: tuple[str, ...], sees: str) -> Stage:
-        takes, wants = _arguments_of(forward), _arguments_of(backward)
+        takes, wants = arguments_of(forward), arguments_of(backward)
         gates = tuple(g for g in self.recurrent if argument("a", g) in takes or argument("h", g) in takes)
-        return Stage(self._bind(forward), takes, returns, self._bind(backward), wants, sees, gates)
+        bound = bind(forward, self.activation), bind(backward, self.activation)
+        return Stage(bound[0], takes, returns, bound[1], wants, sees, gates)
 
-    def _choose_activation(self) -> None:
-        """Hold the name of the activation, or refuse one where the equations leave none to choose."""
-        says = [f for f in (self.forward, self.look) if f and "activation" in f.__code__.co_names]
-        written = says[0].__globals__.get("activation") if says else None
-        names = [name for name, (function, _) in ACTIVATIONS.items() if function is written]
-        if names:
-            object.__setattr__(self, "activation", self.activation or names[0])
-        elif self.activation is not None:
-            raise ArgumentError(f"activation: the equations of cell {self.name!r} leave none to choose; leave it out.")
-
-    def _bind(self, function: CellFunction) -> CellFunction:
-        """Return the same code, reading the chosen activation where it says ``activation``."""
-        if self.activation is None:
-            return function
-        activation, derivative = ACTIVATIONS[self.activation]
-        words = {**function.__globals__, "activation": activation, "dactivation": derivative}
-        return FunctionType(function.__code__, words, function.__name__, None, function.__closure__)
-
-    def _check_count(self, function: CellFunction, takes: tuple[str, ...], returns: tuple[str, ...]) -> None:
-        """Run a function on arrays and on numbers, and hold it to the number of values that it must return."""
-        for what, value in (("arrays", np.full(2, 0.5)), ("single numbers", np.float64(0.5))):
-            try:
-                returned = function(*(value for _ in takes))
-            except Exception as error:
-                self._refuse(
-                    f"{function.__name__} fails on {what}: {type(error).__name__}: {error}; write it with arithmetic"
-                    " and the words of saiki.maths, without 'if', max() and the module math"
-                )
-        count = len(returned) if isinstance(returned, tuple) else 1
-        if count != len(returns) or isinstance(returned, tuple) != (len(returns) > 1):
-            got = f"a tuple of {count}" if isinstance(returned, tuple) else type(returned).__name__
-            form = "a tuple of " if len(returns) > 1 else ""
-            self._refuse(
-                f"{function.__name__} must return {form}{', '.join(returns)}, which the cell's arguments name;"
-                f" it returns {got}: look for a name misspelt, or left out, on either side"
-            )
-
-    def _refuse(self, why: str) -> None:
+    def _refuse(self, why: str) -> NoReturn:
         raise ArgumentError(f"cell {self.name!r}: {why}.")
-
-
-def argument(part: str, gate: str) -> str:
-    """Return what a cell function calls a part (``a``, ``x`` or ``h``) of a gate.
-
-    >>> argument("a", "i"), argument("x", "")
-    ('a_i', 'x')
-    """
-    return f"{part}_{gate}" if gate else part
-
-
-def _arguments_of(function: CellFunction | None) -> tuple[str, ...]:
-    """Return the names of a function's arguments; none where there is no function."""
-    return function.__code__.co_varnames[: function.__code__.co_argcount] if function else ()

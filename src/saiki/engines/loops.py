@@ -8,7 +8,8 @@ held to its numbers.
 from typing import NamedTuple
 
 from saiki.cells import Cell
-from saiki.cells.cell import Stage, argument
+from saiki.cells.cell import Stage
+from saiki.cells.functions import argument
 from saiki.engines.native import Argument
 
 COUNT, WHOLES = Argument(0), Argument(1, whole=True)

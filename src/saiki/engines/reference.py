@@ -22,7 +22,8 @@ import numpy as np
 
 from saiki.arrays import Array, Params
 from saiki.cells import Cell
-from saiki.cells.cell import Stage, argument
+from saiki.cells.cell import Stage
+from saiki.cells.functions import argument
 from saiki.engines.tape import Schedule, Tape, Walk
 
 running = nullcontext

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from saiki.arrays import Array, Params, existing_steps
 from saiki.cells import Cell
-from saiki.cells.cell import argument
+from saiki.cells.functions import argument
 from saiki.engines.chain import Chain
 from saiki.losses import Loss
 from saiki.optimizers import Optimizer

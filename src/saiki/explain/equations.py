@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from textwrap import dedent
 
 from saiki.cells import Cell
-from saiki.cells.cell import CellFunction, argument
+from saiki.cells.functions import CellFunction, argument
 from saiki.layers import Dense, Recurrent
 from saiki.maths import ACTIVATIONS
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from saiki.arrays import Array, Params, as_count, blank_padding
-from saiki.cells.cell import argument
+from saiki.cells.functions import argument
 from saiki.engines import reference
 from saiki.errors import ArgumentError, choose
 from saiki.explain.lags import lag_matrices, mean_by_lag

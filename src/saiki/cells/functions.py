@@ -1,0 +1,83 @@
+"""What the functions of every cell have in common: plain arithmetic, whose argument names say what it needs."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from types import FunctionType
+from typing import Any, NoReturn
+
+import numpy as np
+
+from saiki.errors import ArgumentError
+from saiki.maths import ACTIVATIONS
+
+CellFunction = Callable[..., Any]
+
+Refuse = Callable[[str], NoReturn]
+"""Raises an error that names the cell, and says what is wrong with it."""
+
+
+def argument(part: str, gate: str) -> str:
+    """Return what a cell function calls a part (``a``, ``x`` or ``h``) of a gate.
+
+    >>> argument("a", "i"), argument("x", "")
+    ('a_i', 'x')
+    """
+    return f"{part}_{gate}" if gate else part
+
+
+def arguments_of(function: CellFunction | None) -> tuple[str, ...]:
+    """Return the names of a function's arguments; none where there is no function."""
+    return function.__code__.co_varnames[: function.__code__.co_argcount] if function else ()
+
+
+def check_plain(refuse: Refuse, functions: Sequence[CellFunction | None]) -> None:
+    """Refuse whatever is no Python function of plain arguments."""
+    for function in functions:
+        if not isinstance(function, FunctionType):
+            refuse(f"its functions must be plain Python functions; got {function!r}")
+        parameters = inspect.signature(function).parameters.values()
+        if any(p.kind != p.POSITIONAL_OR_KEYWORD or p.default is not p.empty for p in parameters):
+            refuse(f"{function.__name__} must take plain arguments, without * and defaults")
+
+
+def chosen_activation(cell: str, functions: Sequence[CellFunction | None], activation: str | None) -> str | None:
+    """Return the name of the activation, that of the equations where none is chosen; None where they have none.
+
+    Raises:
+        ArgumentError: the equations leave none to choose.
+    """
+    says = [f for f in functions if f and "activation" in f.__code__.co_names]
+    written = says[0].__globals__.get("activation") if says else None
+    names = [name for name, (function, _) in ACTIVATIONS.items() if function is written]
+    if not names and activation is not None:
+        raise ArgumentError(f"activation: the equations of cell {cell!r} leave none to choose; leave it out.")
+    return activation or (names[0] if names else None)
+
+
+def bind(function: CellFunction, activation: str | None) -> CellFunction:
+    """Return the same code, reading the chosen activation where it says ``activation``."""
+    if activation is None:
+        return function
+    chosen, derivative = ACTIVATIONS[activation]
+    words = {**function.__globals__, "activation": chosen, "dactivation": derivative}
+    return FunctionType(function.__code__, words, function.__name__, None, function.__closure__)
+
+
+def check_count(refuse: Refuse, function: CellFunction, takes: tuple[str, ...], returns: tuple[str, ...]) -> None:
+    """Run a function on arrays and on numbers, and hold it to the number of values that it must return."""
+    for what, value in (("arrays", np.full(2, 0.5)), ("single numbers", np.float64(0.5))):
+        try:
+            returned = function(*(value for _ in takes))
+        except Exception as error:
+            refuse(
+                f"{function.__name__} fails on {what}: {type(error).__name__}: {error}; write it with arithmetic"
+                " and the words of saiki.maths, without 'if', max() and the module math"
+            )
+    count = len(returned) if isinstance(returned, tuple) else 1
+    if count != len(returns) or isinstance(returned, tuple) != (len(returns) > 1):
+        got = f"a tuple of {count}" if isinstance(returned, tuple) else type(returned).__name__
+        form = "a tuple of " if len(returns) > 1 else ""
+        refuse(
+            f"{function.__name__} must return {form}{', '.join(returns)}, which the cell's arguments name;"
+            f" it returns {got}: look for a name misspelt, or left out, on either side"
+        )

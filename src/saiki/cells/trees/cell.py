@@ -1,0 +1,222 @@
+"""What a cell over trees is: functions of numbers, whose argument names say what comes from the children."""
+
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, NoReturn, final
+
+from saiki.cells.functions import CellFunction, argument, arguments_of, bind, check_count, check_plain, chosen_activation
+from saiki.errors import ArgumentError, choose
+from saiki.maths import ACTIVATIONS
+
+RESERVED = {"Wx", "Wh", "b", "h"}
+"""Names that parameters of the engine, or the state of every cell, have already."""
+
+SIDES = "left", "right"
+
+
+@final
+@dataclass(frozen=True)
+class TreeCell:
+    """One recursion: the forward and backward equations for one unit of one node.
+
+    ``forward`` returns the states of the node, then whatever ``backward`` will need. The names of its arguments say
+    what the engine hands in; ``pair`` is ``[h_left, h_right]``, side by side, and zero where there is no child:
+
+    ==========================  =====================================================================================
+    ``a``, ``a_i``              the pre-activation of a gate, ``x @ Wx + pair @ Wh + b``
+    ``x_n`` with both of        its parts apart, ``x @ Wx + b``, and what of ``pair @ Wh`` comes from the left and from
+    ``left_n``, ``right_n``     the right child
+    ``x``, ``x_z`` alone        a gate that sees no child; it has no columns in ``Wh``
+    ``h_left``, ``c_right``     a state of a child; every cell has ``h``, first, and one more for every other
+    any other                   a parameter of its own, one number for each unit
+    ==========================  =====================================================================================
+
+    Such a node has at most two children, whose order matters. A cell with ``child`` takes any number of children in any
+    order: ``child`` is run for each of them, on ``h_child``, ``c_child`` and gates ``a_f`` whose pre-activation is
+    ``x @ Wx + h_child @ Wh + b``. It returns what is to be added up over the children, then what ``child_backward``
+    needs; the sum of its ``m`` is ``m_sum`` to ``forward``, in whose gates ``pair`` is the sum of the children's ``h``.
+
+    Gates are column blocks of ``Wx``, ``Wh`` and ``b`` in the order in which the functions name them, ``child`` first.
+    ``backward`` and ``child_backward`` take, by name, gradients of what the forward functions return, any of their
+    arguments, states and saved values; they return one gradient for each argument of the forward function, in order.
+
+    All are written with the words of ``saiki.maths`` and without numeric literals; equations that say ``activation``
+    can be had with any.
+
+    Args:
+        name: what the cell is called.
+        forward: the forward equations of a node.
+        backward: their backward.
+        child: what a node takes of each child, or None where it has a left and a right one.
+        child_backward: its backward.
+        equations: a text with the equations, for readers.
+        activation: the name of the activation; None is the one that the equations were written with, if any.
+
+    Raises:
+        ArgumentError: the functions do not fit each other, or an argument's name has no meaning.
+
+    >>> from saiki.cells import TREE_CELLS
+    >>> TREE_CELLS["lstm"].gates, TREE_CELLS["lstm"].states
+    (('i', 'l', 'r', 'g', 'o'), ('h', 'c'))
+    """
+
+    name: str
+    forward: CellFunction = field(repr=False)
+    backward: CellFunction = field(repr=False)
+    child: CellFunction | None = field(default=None, repr=False)
+    child_backward: CellFunction | None = field(default=None, repr=False)
+    equations: str = field(default="", repr=False)
+    activation: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.child is None) != (self.child_backward is None):
+            self._refuse("child and child_backward come together; give both or neither")
+        functions = (self.forward, self.backward, *((self.child, self.child_backward) if self.child else ()))
+        check_plain(self._refuse, functions)
+        object.__setattr__(self, "activation", chosen_activation(self.name, functions, self.activation))
+        for name, kind in self.kinds.items():
+            unknown = name in RESERVED or name.rpartition("_")[2] in (*SIDES, "child", "sum")
+            if kind == "vector" and (unknown or name.partition("_")[0] in SIDES):
+                self._refuse(f"{name!r} has no meaning as an argument here; see saiki.TreeCell for the names")
+        if not self.gates or len(set(self.gates)) < len(self.gates):
+            self._refuse(f"gates, arguments named a, a_..., x or x_..., must be there, and differ; got {self.inputs}")
+        run = self.functions
+        gradients = tuple(f"d{name}" for name in self.takes), tuple(f"d{name}" for name in self.child_takes)
+        check_count(self._refuse, run["forward"], self.takes, self.returns)
+        check_count(self._refuse, run["backward"], self.wants, gradients[0])
+        if self.child is not None:
+            check_count(self._refuse, run["child"], self.child_takes, self.child_returns)
+            check_count(self._refuse, run["child_backward"], self.child_wants, gradients[1])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TreeCell, tuple(getattr(self, f.name) for f in fields(self))
+
+    @cached_property
+    def kinds(self) -> dict[str, str]:
+        """What each argument of the forward functions is, in order.
+
+        "sum" and "input" are a gate's pre-activation and its input's part, "left" and "right" what it has of a child,
+        "state" a child's state, "total" what is added up over the children, and "vector" a parameter of its own.
+        """
+        names = dict.fromkeys((*arguments_of(self.child), *arguments_of(self.forward)))
+        ends = ("child",) if self.child else SIDES
+        kinds = {}
+        for name in names:
+            part, _, gate = name.partition("_")
+            if part == "a" and (gate or name == "a"):
+                kinds[name] = "sum"
+            elif part == "x" and (gate or name == "x"):
+                kinds[name] = "input"
+            elif part in SIDES and not self.child and argument("x", gate) in names:
+                kinds[name] = part
+            elif name.rpartition("_")[0] and name.rpartition("_")[2] in ends:
+                kinds[name] = "state"
+            elif self.child and name.endswith("_sum") and name not in arguments_of(self.child):
+                kinds[name] = "total"
+            else:
+                kinds[name] = "vector"
+        return kinds
+
+    @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """For each gate the argument that has the input in it: ``a_...``, or ``x_...`` where that is apart."""
+        return tuple(name for name, kind in self.kinds.items() if kind in ("sum", "input"))
+
+    @cached_property
+    def gates(self) -> tuple[str, ...]:
+        """The names of the gates, in the order of the column blocks; the only gate of a cell may be nameless."""
+        return tuple(name[2:] for name in self.inputs)
+
+    @cached_property
+    def apart(self) -> tuple[str, ...]:
+        """The arguments that hold what a gate has of one child: those of the left one, then those of the right one."""
+        return tuple(name for side in SIDES for name, kind in self.kinds.items() if kind == side)
+
+    @cached_property
+    def recurrent(self) -> tuple[str, ...]:
+        """The gates that have columns in ``Wh``, in order."""
+        apart = {name.partition("_")[2] for name in self.apart}
+        return tuple(g for g in self.gates if g in apart or self.kinds.get(argument("a", g)) == "sum")
+
+    @cached_property
+    def child_gates(self) -> tuple[str, ...]:
+        """The gates that there are once for each child."""
+        return tuple(name[2:] for name in arguments_of(self.child) if self.kinds[name] in ("sum", "input"))
+
+    @cached_property
+    def states(self) -> tuple[str, ...]:
+        """The names of what a node hands to its parent: ``h`` first."""
+        of_children = (name.rpartition("_")[0] for name, kind in self.kinds.items() if kind == "state")
+        return tuple(dict.fromkeys(("h", *of_children)))
+
+    @cached_property
+    def vectors(self) -> tuple[str, ...]:
+        """The names of the parameters that hold one number for each unit."""
+        return tuple(name for name, kind in self.kinds.items() if kind == "vector")
+
+    @cached_property
+    def totals(self) -> tuple[str, ...]:
+        """The names of what ``child`` returns to be added up over the children."""
+        return tuple(name.removesuffix("_sum") for name, kind in self.kinds.items() if kind == "total")
+
+    @cached_property
+    def saved(self) -> tuple[str, ...]:
+        """The names of what ``forward`` returns beside the states, for ``backward``."""
+        known = {*self.kinds, *self.states, *(f"d{state}" for state in self.states)}
+        return tuple(name for name in arguments_of(self.backward) if name not in known)
+
+    @cached_property
+    def child_saved(self) -> tuple[str, ...]:
+        """The names of what ``child`` returns beside what is added up, for ``child_backward``."""
+        known = {*arguments_of(self.child), *self.totals, *(f"d{name}" for name in self.totals)}
+        return tuple(name for name in arguments_of(self.child_backward) if name not in known)
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """The arguments of ``forward``."""
+        return arguments_of(self.forward)
+
+    @property
+    def returns(self) -> tuple[str, ...]:
+        """What ``forward`` returns."""
+        return (*self.states, *self.saved)
+
+    @property
+    def wants(self) -> tuple[str, ...]:
+        """The arguments of ``backward``."""
+        return arguments_of(self.backward)
+
+    @property
+    def child_takes(self) -> tuple[str, ...]:
+        """The arguments of ``child``."""
+        return arguments_of(self.child)
+
+    @property
+    def child_returns(self) -> tuple[str, ...]:
+        """What ``child`` returns."""
+        return (*self.totals, *self.child_saved)
+
+    @property
+    def child_wants(self) -> tuple[str, ...]:
+        """The arguments of ``child_backward``."""
+        return arguments_of(self.child_backward)
+
+    @cached_property
+    def functions(self) -> dict[str, CellFunction]:
+        """The functions with the chosen activation, by the names of the arguments of ``TreeCell``."""
+        own = {"forward": self.forward, "backward": self.backward}
+        if self.child and self.child_backward:
+            own |= {"child": self.child, "child_backward": self.child_backward}
+        return {name: bind(function, self.activation) for name, function in own.items()}
+
+    def with_activation(self, activation: str) -> "TreeCell":
+        """Return the same equations with another activation.
+
+        Raises:
+            ArgumentError: no such activation, or the cell's equations have none to choose.
+        """
+        choose("activation", activation, ACTIVATIONS)
+        return replace(self, activation=activation)
+
+    def _refuse(self, why: str) -> NoReturn:
+        raise ArgumentError(f"cell {self.name!r}: {why}.")
