@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba.core.errors import NumbaError
 
-from saiki.cells import Cell
+from saiki.cells import Cell, TreeCell
 from saiki.engines.loops import backward_arguments, backward_source, forward_arguments, forward_source
 from saiki.engines.native import Argument, kernel
 from saiki.engines.tile import products
@@ -23,22 +23,33 @@ def forward_walk(cell: Cell, dtype: Any) -> int:
         ArgumentError: the cell's functions use what Numba does not understand.
     """
     functions = {f"stage_{number}": stage.forward for number, stage in enumerate(cell.stages)}
-    return _walk("forward_walk", forward_source(cell), forward_arguments(cell), functions, cell, dtype)
+    return walk_kernel("forward_walk", forward_source(cell), forward_arguments(cell), functions, cell, dtype)
 
 
 @cache
 def backward_walk(cell: Cell, dtype: Any) -> int:
     """Compile the backward walk of a cell; see ``forward_walk``."""
     functions = {f"back_{number}": stage.backward for number, stage in enumerate(cell.stages)}
-    return _walk("backward_walk", backward_source(cell), backward_arguments(cell), functions, cell, dtype)
+    return walk_kernel("backward_walk", backward_source(cell), backward_arguments(cell), functions, cell, dtype)
 
 
-def _walk(
-    name: str, source: str, arguments: Mapping[str, Argument], functions: Mapping[str, Any], cell: Cell, dtype: Any
+def walk_kernel(
+    name: str,
+    source: str,
+    arguments: Mapping[str, Argument],
+    functions: Mapping[str, Any],
+    cell: Cell | TreeCell,
+    dtype: Any,
 ) -> int:
+    """Compile a walk around the functions of a cell, which its source calls by these names; return its address.
+
+    Raises:
+        ArgumentError: the functions use what Numba does not understand.
+    """
     scope = {**products(dtype), "zero": dtype(0)} | {n: translate(f, dtype) for n, f in functions.items()}
     depends = [depends_on(function) for function in functions.values()]
     kind = f"{cell.name} ({cell.activation})" if cell.activation else cell.name
+    kind = f"tree {kind}" if isinstance(cell, TreeCell) else kind
     try:
         return kernel(name, source, arguments, dtype, scope, depends, f"the {kind} cell for {np.dtype(dtype).name}")
     except NumbaError as error:

@@ -1,0 +1,165 @@
+"""The compiled engine for trees: the walk of ``tree_reference.py`` in machine code, with the cells' own functions.
+
+The trees are cut into slices of about as many nodes, one for each thread; a slice is walked through all its levels with
+no barrier, and what the slices found is added up in a fixed order.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from saiki.arrays import Array, Params
+from saiki.cells.trees import TreeCell
+from saiki.engines import memory
+from saiki.engines.crew import crew
+from saiki.engines.native import Argument, Table, address, program, run_at
+from saiki.engines.threads import slices, threads
+from saiki.engines.tile import products, width_of
+from saiki.engines.tree_loops import (
+    climb_arguments,
+    climb_source,
+    descend_arguments,
+    descend_source,
+    gradient_arguments,
+)
+from saiki.engines.tree_tape import Levels, Nodes, TreeTape, columns_of, rows_of, runs_of
+from saiki.engines.walks import walk_kernel
+from saiki.errors import DtypeError
+
+ROWS_AT_ONCE = 128
+"""How many rows of a level are walked over at once: what they see of their children stays in the cache."""
+
+BLOCK_ROWS = 512
+"""How many rows give their weight gradients at once."""
+
+WORK_FOR_THREADS = 300_000
+"""Multiplications of a walk above which a second thread pays."""
+
+PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
+
+GRADIENTS = {"Wx": "dwx", "Wh": "dwh", "b": "dbias"}
+"""What the walk down calls the gradient of a parameter."""
+
+
+class Walked(NamedTuple):
+    """What the walk down needs to know of the walk up."""
+
+    n_threads: int
+    values: dict[str, Any]
+
+
+@cache
+def _kernel(cell: TreeCell, up: bool, dtype: Any) -> int:
+    """Compile a walk of a cell, or find it in the cache; return its address."""
+    if up:
+        own = {name: function for name, function in cell.functions.items() if "backward" not in name}
+        return walk_kernel("climb", climb_source(cell), climb_arguments(cell), own, cell, dtype)
+    own = {name: function for name, function in cell.functions.items() if "backward" in name}
+    return walk_kernel("descend", descend_source(cell), descend_arguments(cell), own, cell, dtype)
+
+
+def climb(cell: TreeCell, params: Params, X: Array, nodes: Nodes) -> tuple[Array, TreeTape]:
+    """Run the recursion from the leaves to the roots. See ``saiki.engines.tree_tape.TreeEngine``."""
+    dtype, (F, GH) = X.dtype, params["Wx"].shape
+    if dtype not in PRECISIONS or any(param.dtype != dtype for param in params.values()):
+        dtypes = ", ".join(sorted({str(array.dtype) for array in (X, *params.values())}))
+        raise DtypeError(f"the compiled engine takes float32 or float64; got {dtypes}. Use engine='reference'.")
+    H = GH // len(cell.gates)
+    n_threads, n_slices = _share(len(X) * GH * (F + 2 * H), len(nodes.n_nodes))
+    levels = Levels.of(nodes, n_slices)
+    x = memory.empty(X.shape, dtype)
+    np.take(X, levels.order, axis=0, out=x)
+    x[~levels.has_input] = 0
+    tape = TreeTape.blank(cell, x, H, levels, dtype, memory.empty)
+    values: dict[str, Any] = {"pairs": levels.pairs, "child_starts": levels.child_starts, "children": levels.children}
+    values |= {"x": x, "gates": tape.a, "apart": tape.apart, "edges": tape.edges}
+    values |= {f"s_{name}": array for name, array in tape.states.items()}
+    values |= {f"saved_{name}": array for name, array in tape.saved.items()}
+    values |= {f"sum_{name}": array for name, array in tape.sums.items()}
+    values |= {f"child_saved_{name}": array for name, array in tape.child_saved.items()}
+    values |= {f"vector_{name}": np.ascontiguousarray(params[name]) for name in cell.vectors}
+    values = {name: np.ascontiguousarray(value) for name, value in values.items()}
+    weights = {"wx": _packed(params["Wx"]), "bias": np.ascontiguousarray(params.get("b", np.zeros(GH, dtype)))}
+    for r, run in enumerate(runs_of(cell)):
+        weights[f"wh_{r}"] = _packed(params["Wh"][rows_of(run, H), columns_of(run.source, run, H)])
+    held = [values | weights | _own(levels, s, H, dtype) for s in range(n_slices)]
+    _run(_kernel(cell, True, dtype.type), climb_arguments(cell), held, n_threads)
+    return tape.states["h"][levels.rows], replace(tape, plan=Walked(n_threads, values))
+
+
+def descend(cell: TreeCell, params: Params, tape: TreeTape, dH: Array) -> tuple[Params, Array]:
+    """Walk back from the roots to the leaves. See ``saiki.engines.tree_tape.TreeEngine``."""
+    levels, (N, G, H), dtype = tape.levels, tape.a.shape, tape.a.dtype
+    plan: Walked = tape.plan
+    values = dict(plan.values)
+    for name in cell.states:
+        values[f"d_{name}"] = memory.empty((levels.n_rows, H), dtype)
+        values[f"d_{name}"][...] = 0
+    np.take(dH, levels.order, axis=0, out=values["d_h"][:N])
+    values |= {f"dsum_{name}": memory.empty((N, H), dtype) for name in cell.totals}
+    values |= {"da": memory.empty((N, G * H), dtype), "dapart": memory.empty((N, tape.apart.shape[1] * H), dtype)}
+    values |= {"dedges": memory.empty((len(tape.edges), tape.edges.shape[1] * H), dtype)}
+    values |= {"dx": memory.empty(tape.x.shape, dtype), "wx_back": _packed(params["Wx"].T)}
+    for r, run in enumerate(runs_of(cell)):
+        values[f"wh_back_{r}"] = _packed(params["Wh"][rows_of(run, H), columns_of(run.source, run, H)].T)
+    shapes = {GRADIENTS.get(name, f"dvector_{name}"): param.shape for name, param in params.items()}
+    shapes = {"dwh": (0, 0), "dbias": (G * H,)} | shapes
+    columns = products(dtype.type)["columns"]
+    held = [
+        values
+        | _own(levels, s, H, dtype)
+        | {name: np.zeros(shapes[name], dtype) for name in gradient_arguments(cell)}
+        | {"block": np.empty((BLOCK_ROWS, 2 * H), dtype), "panels": np.empty(BLOCK_ROWS * (G * H + columns), dtype)}
+        for s in range(len(levels.starts))
+    ]
+    _run(_kernel(cell, False, dtype.type), descend_arguments(cell), held, plan.n_threads)
+    grads = {}
+    for name in params:
+        first, *others = (own[GRADIENTS.get(name, f"dvector_{name}")] for own in held)
+        for part in others:
+            first += part
+        grads[name] = first
+    return grads, values["dx"][levels.rows]
+
+
+def _share(work: int, n_trees: int) -> tuple[int, int]:
+    """Return how many threads walk, and how many slices of the trees."""
+    n_threads = max(1, min(threads(), n_trees)) if work > WORK_FOR_THREADS else 1
+    n_slices = slices()
+    n_slices = n_threads if n_slices is None else max(1, min(n_slices, n_trees))
+    return min(n_threads, n_slices), n_slices
+
+
+def _own(levels: Levels, s: int, H: int, dtype: Any) -> dict[str, Array]:
+    """Return what a slice has of its own."""
+    spare = products(dtype.type)["columns"] * 8
+    return {
+        "starts": levels.starts[s],
+        "with_input": np.ascontiguousarray(levels.with_input[s]),
+        "seen": np.empty((ROWS_AT_ONCE, 2 * H), dtype),
+        "spare": np.empty(spare, dtype),
+    }
+
+
+def _packed(W: Array) -> Array:
+    """Return a matrix as the panels that ``product`` takes."""
+    K, N = W.shape
+    width = width_of(N, W.dtype.type)
+    panels = np.empty((-(-N // width), K, width), W.dtype)
+    products(W.dtype.type)["pack"](W, panels)
+    return panels
+
+
+def _run(kernel: int, arguments: Mapping[str, Argument], held: Sequence[dict[str, Any]], n_threads: int) -> None:
+    """Run a walk for each slice, shared out among threads; the arrays live until it is over."""
+    calls = [(kernel, Table.of(arguments, own)) for own in held]
+    programs = [program(calls[lo:hi]) for lo, hi in pairwise(len(calls) * k // n_threads for k in range(n_threads + 1))]
+    words = [word for one in programs for word in (address(one), len(one))]
+    if n_threads == 1:
+        run_at(*words)
+    else:
+        crew().run(np.array(words, np.int64))
