@@ -136,8 +136,7 @@ def fault(text: str, position: int, source: str, rule: str, found: str, remedy: 
     left = before + _printable(text[first:position])
     excerpt = (left + _printable(text[position:last]) + after).rstrip()
     return ArgumentError(
-        f"{source} must {rule}; {found} at {place_in(text, position)}. {remedy}\n"
-        f"  {excerpt}\n  {' ' * sum(map(_width, left))}^"
+        f"{source} must {rule}; {found} at {place_in(text, position)}. {remedy}\n  {excerpt}\n  {' ' * columns(left)}^"
     )
 
 
@@ -165,6 +164,15 @@ def pieces(tree: "Tree", labelled: bool) -> Iterator[str]:
 def written(value: str | int | np.ndarray) -> str:
     """Return a value in a word: a token itself, the length of a vector in ``<3>``."""
     return f"<{len(value)}>" if isinstance(value, np.ndarray) else str(value)
+
+
+def columns(text: str) -> int:
+    """Return how many columns of a terminal a text takes: two for each wide character, none for one put on another.
+
+    >>> columns("tree"), columns("\u518d\u5e30")
+    (4, 4)
+    """
+    return sum(0 if combining(letter) else 2 if east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def check_writable(tree: "Tree", labelled: bool) -> None:
@@ -208,8 +216,3 @@ def _alone(text: str, match: re.Match[str]) -> bool:
 
 def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
-
-
-def _width(character: str) -> int:
-    """Return how many columns of a terminal a character takes."""
-    return 0 if combining(character) else 2 if east_asian_width(character) in "WF" else 1
