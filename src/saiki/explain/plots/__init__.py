@@ -12,6 +12,7 @@ from saiki.explain.plots.microscope import (
 from saiki.explain.plots.panels import panels_figure
 from saiki.explain.plots.style import FORMATS
 from saiki.explain.plots.training import moving_average, plot_accuracy, plot_loss, training_figure
+from saiki.explain.plots.trees import plot_tree
 from saiki.explain.plots.unrolled import plot_unrolled
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "plot_matrix",
     "plot_norm_by_lag",
     "plot_quantity",
+    "plot_tree",
     "plot_unrolled",
     "plot_weights",
     "training_figure",
