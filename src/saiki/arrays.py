@@ -107,6 +107,17 @@ def existing_steps(lengths: Array, n_steps: int) -> Array:
     return mask
 
 
+def places_in(starts: Array, lengths: Array, which: Array) -> Array:
+    """Return the places of some groups of numbers that lie one after another, in the order asked for.
+
+    >>> places_in(np.array([0, 2, 5]), np.array([2, 3, 1]), np.array([2, 0])).tolist()
+    [5, 0, 1]
+    """
+    lengths = lengths[which]
+    ends = np.cumsum(lengths)
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts[which] - ends + lengths, lengths)
+
+
 def blank_padding(X: Array, lengths: Array | None) -> Array:
     """Return ``X (B, T, ...)`` with zeros at the steps that do not exist."""
     if lengths is None:

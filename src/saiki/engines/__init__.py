@@ -5,6 +5,7 @@ from importlib import import_module
 
 from saiki.engines import reference
 from saiki.engines.tape import Engine
+from saiki.engines.tree_tape import TreeEngine
 from saiki.errors import choose
 
 ENGINES: dict[str, Callable[[], Engine]] = {
@@ -12,6 +13,12 @@ ENGINES: dict[str, Callable[[], Engine]] = {
     "compiled": lambda: import_module("saiki.engines.compiled"),  # Numba, imported when first asked for
 }
 """Every engine by name."""
+
+TREE_ENGINES: dict[str, Callable[[], TreeEngine]] = {
+    "reference": lambda: import_module("saiki.engines.tree_reference"),
+    "compiled": lambda: import_module("saiki.engines.tree_compiled"),
+}
+"""Those that walk over trees, by the same names."""
 
 DEFAULT = "compiled"
 
@@ -26,6 +33,15 @@ def get_engine(name: str | None) -> Engine:
     if engine is None:
         engine = _loaded[name] = choose("engine", DEFAULT if name is None else name, ENGINES)()
     return engine
+
+
+def get_tree_engine(name: str | None) -> TreeEngine:
+    """Return the engine of that name that walks over trees; None asks for the default one.
+
+    Raises:
+        ArgumentError: no such engine.
+    """
+    return choose("engine", DEFAULT if name is None else name, TREE_ENGINES)()
 
 
 _loaded: dict[str | None, Engine] = {}
