@@ -1,94 +1,162 @@
 """How the estimators learn: from what users hand in to a trained network."""
 
 import os
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeAlias, final
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, final
 
 import numpy as np
-from sklearn.base import clone
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from saiki.arrays import Array, Params
 from saiki.engines.threads import limit_threads
-from saiki.errors import ArgumentError, ShapeError
+from saiki.errors import ArgumentError
 from saiki.estimators.callbacks import CallbackSupportMixin, Listeners
-from saiki.estimators.fitted import FittedNetwork
-from saiki.estimators.inputs import Sequences, counting, read_sequences, read_weights
-from saiki.estimators.options import batch_size_of, check_parameters, network_of, optimizer_of, stopping_of
-from saiki.estimators.scaling import Scaling, step_weights
-from saiki.layers import Network
-from saiki.layers.layer import precision_of
+from saiki.estimators.inputs import Words
+from saiki.estimators.options import (
+    ATTRIBUTES,
+    PARAMETERS,
+    Parameter,
+    batch_size_of,
+    check_parameters,
+    optimizer_of,
+    stopping_of,
+    tbptt_of,
+)
+from saiki.initializers import Parameter as Weight
+from saiki.initializers import Scheme
 from saiki.losses import Loss
 from saiki.optimizers import Optimizer
 from saiki.training.checkpoint import Checkpoint, description
 from saiki.training.epochs import Epoch, Stopping, epochs
-from saiki.training.examples import Examples, Ragged
+from saiki.training.examples import Examples
+from saiki.training.loop import Trainable
 from saiki.training.progress import progress
 
 Checkpointed: TypeAlias = str | os.PathLike[str] | None
 
+Metadata: TypeAlias = Mapping[str, Any]
+"""What users hand in beside X and y, such as ``sample_weight``, by name; None where they do not."""
+
 NO_INFLUENCE = "verbose", "callbacks"
 """The parameters that change no number of a fit."""
 
-SOME_FEATURES, SOME_OUTPUTS = 3, 2
-"""The sizes of a network that nobody has given data yet."""
+
+class Model(Trainable, Protocol):
+    """A network as an estimator needs it: what is equal to another one has its parameters."""
+
+    def init(self, rng: np.random.Generator, scheme: Scheme = ..., dtype: npt.DTypeLike = ...) -> Params:
+        """Draw parameters; see ``Layer.init``."""
+
+    def parameters(self) -> dict[str, Weight]:
+        """Return the parameters by name: shape, fan-in and blocks."""
 
 
 class NetworkProblem(NamedTuple):
     """What an estimator gives its network; see ``Network.loss_and_gradients``."""
 
-    network: Network
+    network: Any
     params: Params | None = None
-    X: Array | None = None
-    y: Array | None = None
+    X: Any = None
+    y: Any = None
     loss: str | Loss | None = None
     lengths: Array | None = None
     sample_weight: Array | None = None
 
 
-class SequenceEstimator(CallbackSupportMixin, FittedNetwork):
-    """What learns, from whatever users hand in; abstract."""
+class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
+    """What learns by training a network, from whatever users hand in; abstract.
+
+    Here is how it is trained, stopped, gone on with and kept. What the inputs and the targets are, which network the
+    parameters describe, and how well it does are for others to say.
+
+    Everything that it has learnt follows from the attributes ``learnt``, which are what ``saiki.save`` keeps.
+    """
+
+    learnt: ClassVar[tuple[str, ...]]
+    network_: Model
+
+    _words: ClassVar[Words]
+    _parameters: ClassVar[Mapping[str, Parameter]] = PARAMETERS
+    _attributes: ClassVar[Mapping[str, str]] = ATTRIBUTES
+    _fit_page: ClassVar[str]
 
     @abstractmethod
-    def _read_targets(self, y: Any, sequences: Sequences, counts: Array, each: bool, reset: bool) -> Array | Ragged:
-        """Return the targets as float64, NaN for those that are missing or do not count."""
+    def _read(self, X: Any, y: Any, metadata: Metadata, reset: bool, fitting: bool) -> Examples:
+        """Return checked examples, without those that have no target.
+
+        Args:
+            X: the inputs.
+            y: the targets.
+            metadata: what came beside them.
+            reset: whether these are the first, which decide what inputs and targets there are.
+            fitting: whether they are for the network that the parameters describe, or for the one that was fitted.
+        """
 
     @abstractmethod
-    def _weighed(self, examples: Examples) -> Examples:
-        """Return the examples to train on, with whatever weight the targets themselves have."""
+    def _look_at(self, examples: Examples) -> None:
+        """Learn what the network needs to know of the first examples before it is made, such as their scales."""
 
     @abstractmethod
-    def _scaling_of_targets(self, examples: Examples) -> Scaling | None:
-        """Return the scale of the targets; None where they have none."""
+    def _network(self) -> Model:
+        """Return the network that the parameters describe, for such inputs and targets as there were at first.
+
+        Raises:
+            ArgumentError: parameters that do not go together.
+        """
+
+    @abstractmethod
+    def _prepared(self, examples: Examples, params: Params) -> Examples:
+        """Return the examples as the network learns from them, in its precision."""
 
     @abstractmethod
     def _loss(self) -> str | Loss:
-        """Return the loss of the network's outputs."""
+        """Return the loss that training makes small."""
+
+    @abstractmethod
+    def _score_of(self, params: Params, examples: Examples) -> float:
+        """Return how well a network with these parameters does on examples that are not prepared."""
 
     @abstractmethod
     def _by_class(self, examples: Examples, order: Array) -> Array:
-        """Return a random order: sorted by class, where sequences have one, and without those alone in theirs."""
+        """Return a random order: sorted by class, where examples have one, and without those alone in theirs."""
 
-    # Fitting
+    @abstractmethod
+    def _is_sound(self) -> bool:
+        """Whether what a file says was learnt, beside the network's own, fits together; an error says no as well."""
 
     @final
-    def _fit(
-        self, X: Any, y: Any, sample_weight: Any, lengths: Any, validation_data: Any, checkpoint: Checkpointed
-    ) -> None:
+    def following(self, epoch: Epoch) -> dict[str, Any]:
+        """Return the attributes that follow from what has been learnt up to an epoch."""
+        best = epoch.params if epoch.best is None else epoch.best
+        return {
+            "_epoch": epoch,
+            "params_": best,
+            "n_iter_": len(epoch.earlier[0]) + epoch.count,
+            "loss_": epoch.losses[-1],
+            "loss_curve_": [*epoch.earlier[0], *epoch.losses],
+            "validation_scores_": [*epoch.earlier[1], *epoch.scores] or None,
+            "best_validation_score_": max(epoch.scores, default=None),
+        }
+
+    @final
+    def _fit(self, X: Any, y: Any, metadata: Metadata, validation_data: Any, checkpoint: Checkpointed) -> None:
         """Train from the beginning or, with ``warm_start``, from where the last fit ended."""
         check_parameters(self)
-        fresh, each = not (self.warm_start and hasattr(self, "_epoch")), self.output == "each"
+        fresh = not (self.warm_start and hasattr(self, "_epoch"))
         with self._all_or_nothing():
-            examples = self._read(X, y, sample_weight, lengths, fresh, each)
+            examples = self._read(X, y, metadata, fresh, True)
             validation = None
             if validation_data is not None:
-                validation = self._read(*_validation_parts(validation_data), False, each)
+                validation = self._read(*_validation_parts(validation_data, metadata), False, True)
             run = {} if checkpoint is None else self._run(examples, validation, fresh)
-            listeners = Listeners(self, self.max_iter, {"X": X, "y": y, "metadata": _metadata(sample_weight, lengths)})
+            given = {name: value for name, value in metadata.items() if value is not None}
+            listeners = Listeners(self, self.max_iter, {"X": X, "y": y, "metadata": given or None})
             with nullcontext() if checkpoint is None else Checkpoint.opened(checkpoint, run) as kept:
                 seed = check_random_state(self.random_state).randint(2**31, size=4).tolist()
                 found = kept.read() if kept else None
@@ -103,24 +171,20 @@ class SequenceEstimator(CallbackSupportMixin, FittedNetwork):
                 self._train(found or start, examples, validation, optimizer, stopping_of(self), kept, listeners)
 
     @final
-    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, lengths: Any, classes: Any = None) -> None:
-        """Learn from the sequences once, going on from whatever has been learnt before."""
+    def _partial_fit(self, X: Any, y: Any, metadata: Metadata) -> None:
+        """Learn from the examples once, going on from whatever has been learnt before."""
         check_parameters(self)
         if self.early_stopping:
-            raise ArgumentError("early_stopping must be False for partial_fit, which sees every sequence once.")
-        fresh, each = not hasattr(self, "_epoch"), self.output == "each"
+            raise ArgumentError(
+                f"early_stopping must be False for partial_fit, which sees every {self._words.one} once."
+            )
+        fresh = not hasattr(self, "_epoch")
         with self._all_or_nothing():
-            if classes is not None:
-                self._expect(classes)
-            examples = self._read(X, y, sample_weight, lengths, fresh, each)
+            examples = self._read(X, y, metadata, fresh, True)
             optimizer = optimizer_of(self, None)
             seed = check_random_state(self.random_state).randint(2**31, size=4).tolist()
             start = self._start(examples, optimizer, np.random.default_rng(seed), fresh, tuple(seed))
             self._train(start, examples, None, optimizer, Stopping(1, 1, 0.0), None, None)
-
-    @abstractmethod
-    def _expect(self, classes: Any) -> None:
-        """Be told before the first ``partial_fit`` which classes there will be."""
 
     @final
     @contextmanager
@@ -142,10 +206,8 @@ class SequenceEstimator(CallbackSupportMixin, FittedNetwork):
         self, examples: Examples, optimizer: Optimizer, rng: np.random.Generator, fresh: bool, seed: tuple[int, ...]
     ) -> Epoch:
         """Return where training begins: with new weights and scales, or where it ended before."""
-        n_features = examples.X.values.shape[1]
-        network = network_of(self, n_features, self.n_outputs_)
         if not fresh:
-            if network != self.network_:
+            if self._network() != self.network_:
                 raise ArgumentError(
                     "warm_start and partial_fit go on with the network of the fit before, but the parameters now"
                     " describe another one. Set them back, or fit a clone."
@@ -153,12 +215,9 @@ class SequenceEstimator(CallbackSupportMixin, FittedNetwork):
             last, params = self._epoch, self.params_
             earlier = (*last.earlier[0], *last.losses), (*last.earlier[1], *last.scores)
             return Epoch(0, params, last.optimizer_state, last.random_state, seed, earlier=earlier)
-        self.network_ = network
-        self._scaling = Scaling.none(n_features)
-        if self.scale_inputs:
-            self._scaling = Scaling.of(examples.X.values, step_weights(examples.weight, examples.X))
-        self._target_scaling = self._scaling_of_targets(examples)
-        params = network.init(rng, dtype=examples.X.values.dtype if self.dtype is None else self.dtype)
+        self._look_at(examples)
+        self.network_ = self._network()
+        params = self.network_.init(rng, dtype=examples.X.dtype if self.dtype is None else self.dtype)
         return Epoch(0, params, optimizer.init(params), dict(rng.bit_generator.state), seed)
 
     @final
@@ -178,11 +237,11 @@ class SequenceEstimator(CallbackSupportMixin, FittedNetwork):
             assert validation is not None
             return self._score_of(params, validation)
 
-        examples = self._weighed(self._scaled(examples, epoch.params))
+        examples = self._prepared(examples, epoch.params)
         stream = epochs(
             epoch, self.network_, examples, optimizer, self._loss(), stopping,
             batch_size_of(self, len(examples)), self.shuffle, None if validation is None else score,
-            self.engine, self.tbptt,
+            self.engine, tbptt_of(self),
         )  # fmt: skip
         if self.verbose:
             stream = progress(stream, stopping.max_iter - epoch.count, "epochs")
@@ -204,48 +263,14 @@ class SequenceEstimator(CallbackSupportMixin, FittedNetwork):
             listeners.end(self.following(epoch))
 
     @final
-    def _read(self, X: Any, y: Any, sample_weight: Any, lengths: Any, reset: bool, each: bool) -> Examples:
-        """Return checked examples, with a target for each step or not, and without those that have none."""
-        if y is None:
-            raise ArgumentError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None. Give a label or value for"
-                " each sequence."
-            )
-        y = y.to_numpy() if hasattr(y, "columns") else y if hasattr(y, "__len__") else np.asarray(y)
-        if np.ndim(y) == 0 if isinstance(y, np.ndarray) else isinstance(y, str):
-            raise ShapeError(f"y must hold one entry for each sequence; got {y!r}.")
-        sequences = read_sequences(self, X, lengths, reset)
-        n, n_targets = len(sequences.steps), len(y)
-        if n_targets != n:
-            swapped = getattr(X, "ndim", 0) == 3 and X.shape[1] == n_targets
-            hint = " The first two axes of X look swapped; try X.transpose(1, 0, 2)." if swapped else ""
-            raise ShapeError(f"y must hold one entry for each of the {n} sequences; got {n_targets}.{hint}")
-        weight = read_weights(sample_weight, sequences, each)
-        counts = counting(weight, sequences, each)
-        examples = Examples(sequences.steps, self._read_targets(y, sequences, counts, each, reset), weight)
-        exists = examples.n_targets > 0
-        if not exists.any():
-            raise ArgumentError("y must hold at least one target that is not missing and whose weight is not zero.")
-        return examples if exists.all() else examples.select(np.flatnonzero(exists))
-
-    @final
-    def _scaled(self, examples: Examples, params: Params) -> Examples:
-        """Return the examples as the network sees them, in its precision."""
-        dtype, targets = precision_of(params), examples.targets
-        if self._target_scaling is not None:
-            targets = self._target_scaling.apply(targets.reshape(len(targets), -1), dtype).reshape(targets.shape)
-        X = examples.X.with_values(self._scaling.apply(examples.X.values, dtype))
-        return replace(examples.with_targets(targets.astype(dtype, copy=False)), X=X)
-
-    @final
     def _split(self, examples: Examples, rng: np.random.Generator) -> tuple[Examples, Examples]:
         """Return most of the examples for training, and the rest for validation."""
         order = self._by_class(examples, rng.permutation(len(examples)))
         n, n_held = len(order), max(2, int(np.ceil(self.validation_fraction * len(examples))))
         if n_held >= n:
             raise ArgumentError(
-                f"validation_fraction must leave sequences on both sides; {self.validation_fraction} of"
-                f" {len(examples)} does not. Give validation_data, or more sequences."
+                f"validation_fraction must leave {self._words.one}s on both sides; {self.validation_fraction} of"
+                f" {len(examples)} does not. Give validation_data, or more {self._words.one}s."
             )
         held = np.zeros(len(examples), bool)
         held[order[((np.arange(n_held) + 0.5) * n / n_held).astype(int)]] = True  # so that each class gives its share
@@ -267,59 +292,49 @@ class SequenceEstimator(CallbackSupportMixin, FittedNetwork):
         return run
 
     @final
-    def _scored(self, X: Any, y: Any, sample_weight: Any, lengths: Any) -> float:
+    def _scored(self, X: Any, y: Any, metadata: Metadata) -> float:
         """Return the score on whatever users hand in."""
         check_is_fitted(self)
-        return self._score_of(self.params_, self._read(X, y, sample_weight, lengths, False, self.reads_each))
+        return self._score_of(self.params_, self._read(X, y, metadata, False, False))
 
     @final
-    def network_problem(
-        self, X: Any = None, y: Any = None, lengths: Any = None, sample_weight: Any = None
-    ) -> NetworkProblem:
-        """Return what the network is given to learn: scaled, encoded and padded. For proofs and pictures.
+    def _problem(self, X: Any, y: Any, metadata: Metadata) -> NetworkProblem:
+        """Return what the network is given to learn; without X, which must be fitted then, only the network.
 
-        An estimator that is not fitted stays so; its network is given new weights. Without X only the network is
-        described.
+        An estimator that is not fitted stays so; its network is given new weights.
         """
-        fitted = hasattr(self, "params_")
         if X is None:
-            if fitted:
-                return NetworkProblem(self.network_, self.params_)
-            return NetworkProblem(network_of(self, SOME_FEATURES, SOME_OUTPUTS))
+            return NetworkProblem(self.network_, self.params_)
+        fitted = hasattr(self, "params_")
         model = self if fitted else clone(self)
-        each = self.reads_each if fitted else self.output == "each"
-        examples = model._read(X, y, sample_weight, lengths, not fitted, each)
+        examples = model._read(X, y, metadata, not fitted, not fitted)
         params = self.params_ if fitted else None
         if params is None:
             params = model._start(examples, optimizer_of(self, 1), np.random.default_rng(0), True, ()).params
-        batch = model._weighed(model._scaled(examples, params)).batch(np.arange(len(examples)))
+        batch = model._prepared(examples, params).batch(np.arange(len(examples)))
         return NetworkProblem(
             model.network_, params, batch.X, batch.y, model._loss(), batch.lengths, batch.sample_weight
         )
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "params_")
 
-def hold(estimator: SequenceEstimator, parameters: dict[str, Any]) -> None:
+
+def hold(estimator: NetworkEstimator, parameters: dict[str, Any]) -> None:
     """Hold the arguments of an estimator's ``__init__`` as they came; ``fit`` checks them."""
     for name, value in parameters.items():
         if name not in ("self", "__class__"):
             setattr(estimator, name, value)
 
 
-def _validation_parts(validation_data: Any) -> tuple[Any, Any, Any, Any]:
-    """Return X, y, weights and lengths of validation data."""
-    if isinstance(validation_data, Mapping) and {"X", "y"} <= validation_data.keys() <= {
-        "X", "y", "sample_weight", "lengths",
-    }:  # fmt: skip
+def _validation_parts(validation_data: Any, metadata: Metadata) -> tuple[Any, Any, Metadata]:
+    """Return X, y and what goes beside them, of which ``metadata`` has the names, of validation data."""
+    if isinstance(validation_data, Mapping) and {"X", "y"} <= validation_data.keys() <= {"X", "y", *metadata}:
         parts = dict(validation_data)
-        return parts["X"], parts["y"], parts.get("sample_weight"), parts.get("lengths")
+        return parts.pop("X"), parts.pop("y"), parts
     if isinstance(validation_data, tuple | list) and len(validation_data) == 2:
-        return validation_data[0], validation_data[1], None, None
+        return validation_data[0], validation_data[1], {}
+    beside = f" and, where needed, {' and '.join(sorted(metadata))}" if metadata else ""
     raise ArgumentError(
-        "validation_data must be a pair (X, y), or a dict with X, y and, where needed, lengths and sample_weight;"
-        f" got {type(validation_data).__name__}."
+        f"validation_data must be a pair (X, y), or a dict with X, y{beside}; got {type(validation_data).__name__}."
     )
-
-
-def _metadata(sample_weight: Any, lengths: Any) -> dict[str, Any] | None:
-    given = {"sample_weight": sample_weight, "lengths": lengths}
-    return {name: value for name, value in given.items() if value is not None} or None

@@ -1,9 +1,10 @@
 """What users hand in: sequences, targets and weights in any form, as the one form that training knows."""
 
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, NamedTuple, Protocol, final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,45 @@ from sklearn.utils.validation import check_array, validate_data
 
 from saiki.arrays import Array, as_float, as_lengths, check_finite
 from saiki.errors import ArgumentError, AxesWarning, DtypeError, ShapeError
+from saiki.training import examples
 from saiki.training.examples import Ragged
 
 FORMS = "(n_sequences, n_steps, n_features), a list of (n_steps, n_features), or (n_sequences, n_steps) for one feature"
 
 DTYPES = [np.float64, np.float32]
+
+
+class Words(NamedTuple):
+    """What messages call an example, and a row of it."""
+
+    one: str
+    row: str
+
+
+SEQUENCES = Words("sequence", "step")
+
+
+class Inputs(Protocol):
+    """Inputs as they came: examples that have rows, as a sequence has steps."""
+
+    @property
+    def words(self) -> Words:
+        """What they are called."""
+
+    @property
+    def X(self) -> examples.Inputs:
+        """The inputs as training holds them."""
+
+    @property
+    def lengths(self) -> Array:
+        """How many rows each example has."""
+
+    @property
+    def n_rows(self) -> int | None:
+        """How many rows each had in an array, padding counted; None for a list."""
+
+    def like(self, values: Array) -> Any:
+        """Return a value for each row in the form in which the inputs came."""
 
 
 @final
@@ -24,19 +59,25 @@ class Sequences:
     """Sequences as they came.
 
     Attributes:
-        steps: the steps ``(n_steps, n_features)`` of all sequences.
-        n_steps: how many steps the array had, padding counted; None for a list.
+        X: the steps ``(n_steps, n_features)`` of all sequences.
+        n_rows: how many steps the array had, padding counted; None for a list.
         flat: whether it was ``(n_sequences, n_steps)``.
     """
 
-    steps: Ragged
-    n_steps: int | None
+    X: Ragged
+    n_rows: int | None
     flat: bool
+    words: ClassVar[Words] = SEQUENCES
+
+    @property
+    def lengths(self) -> Array:
+        """How many steps each sequence has."""
+        return self.X.lengths
 
     def like(self, values: Array) -> Any:
         """Return a value for each step in the form in which X came: a list of arrays, or one padded with zeros."""
-        steps = self.steps.with_values(values)
-        return steps.split() if self.n_steps is None else steps.padded(self.n_steps)
+        steps = self.X.with_values(values)
+        return steps.split() if self.n_rows is None else steps.padded(self.n_rows)
 
 
 def read_sequences(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bool) -> Sequences:
@@ -60,7 +101,7 @@ def read_sequences(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset:
         sequences = Sequences(_read_list(X), None, False)
     else:
         sequences = _read_array(estimator, X, lengths, reset)
-    n_features = sequences.steps.values.shape[1]
+    n_features = sequences.X.values.shape[1]
     if sequences.flat:
         pass  # scikit-learn's own check has looked at the number of columns
     elif reset:
@@ -80,7 +121,7 @@ def read_sequences(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset:
     elif sequences.flat and not estimator._flat_ and estimator.n_features_in_ != 1:
         raise ShapeError(
             f"X must be (n_sequences, n_steps, {estimator.n_features_in_}), as in fit; got two axes,"
-            f" {(len(sequences.steps), sequences.n_steps)}, which is one feature. For one sequence use X[None]; for a"
+            f" {(len(sequences.X), sequences.n_rows)}, which is one feature. For one sequence use X[None]; for a"
             " data frame with a row for each step saiki.sequences(frame, ...)."
         )
     return sequences
@@ -123,7 +164,7 @@ def _read_array(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bo
             " If a row is a step, give saiki.sequences(frame, id=..., time=..., features=...); if not, X.to_numpy()"
             " says nothing.",
             AxesWarning,
-            stacklevel=6,
+            stacklevel=_level_of_user(),
         )
     if X.ndim < 2:
         raise ShapeError(
@@ -163,19 +204,19 @@ def warn_of_axes(sequences: Sequences) -> None:
 
     Steps that follow each other are mostly alike; features mostly are not, and there are mostly fewer of them.
     """
-    T, F = sequences.n_steps, sequences.steps.values.shape[1]
-    if T is None or F <= T or not len(sequences.steps):
+    T, F = sequences.n_rows, sequences.X.values.shape[1]
+    if T is None or F <= T or not len(sequences.X):
         return
-    X = sequences.steps.select(np.arange(min(len(sequences.steps), MANY_SEQUENCES))).padded(T).astype(np.float64)
+    X = sequences.X.select(np.arange(min(len(sequences.X), MANY_SEQUENCES))).padded(T).astype(np.float64)
     over_time, over_features = _roughness(X, 1), _roughness(X, 2)
     swapped = over_features < SMOOTHER * over_time or (F >= MANY * T and over_time >= AS_ROUGH * over_features)
     if swapped:
         warnings.warn(
             f"X looks as if its axes were swapped: as (n_sequences, n_steps, n_features), its shape"
-            f" {(len(sequences.steps), T, F)} says {T} steps of {F} features. If steps are last, give"
+            f" {(len(sequences.X), T, F)} says {T} steps of {F} features. If steps are last, give"
             " X.transpose(0, 2, 1); if not, warnings.simplefilter('ignore', saiki.AxesWarning).",
             AxesWarning,
-            stacklevel=6,
+            stacklevel=_level_of_user(),
         )
 
 
@@ -199,20 +240,20 @@ def as_labels(values: Any) -> Array:
     return array
 
 
-def read_per_step(argument: str, values: Any, sequences: Sequences) -> Ragged:
-    """Return one value, or one row, for each step that exists.
+def read_per_row(argument: str, values: Any, inputs: Inputs) -> Ragged:
+    """Return one value, or one row of them, for each row that exists.
 
     Args:
         argument: what to call it in messages.
         values: ``(n_sequences, n_steps, ...)``, or a list of ``(n_steps, ...)`` for each sequence.
-        sequences: the sequences that they belong to.
+        inputs: the inputs that they belong to.
 
     Raises:
-        ShapeError: they do not fit the sequences.
+        ShapeError: they do not fit the inputs.
     """
-    lengths = sequences.steps.lengths
+    lengths, (one, row) = inputs.lengths, inputs.words
     wanted = (
-        f"one for each step: an array (n_sequences, n_steps), or a list of arrays (n_steps,), {len(lengths)} in all"
+        f"one for each {row}: an array (n_{one}s, n_{row}s), or a list of arrays (n_{row}s,), {len(lengths)} in all"
     )
     if np.ndim(values[0] if isinstance(values, list | tuple) and len(values) else values) == 0 or len(values) != len(
         lengths
@@ -221,9 +262,9 @@ def read_per_step(argument: str, values: Any, sequences: Sequences) -> Ragged:
     parts = [as_labels(part) for part in values]
     for i, (part, length) in enumerate(zip(parts, lengths, strict=True)):
         fits = part.ndim > 0 and part.ndim == parts[0].ndim
-        if not fits or not (len(part) == length or len(part) == sequences.n_steps):
+        if not fits or not (len(part) == length or len(part) == inputs.n_rows):
             raise ShapeError(
-                f"{argument} must hold {wanted}; sequence {i} has {length} steps, and {argument}[{i}] has shape"
+                f"{argument} must hold {wanted}; {one} {i} has {length} {row}s, and {argument}[{i}] has shape"
                 f" {part.shape}."
             )
     if len({part.dtype.kind in "US" for part in parts}) > 1:  # some may be all NaN
@@ -239,24 +280,24 @@ def _described(values: Any) -> str:
         return f"{len(values)} of different sizes"
 
 
-def read_weights(sample_weight: Any, sequences: Sequences, per_step: bool) -> Array | Ragged | None:
-    """Return checked weights, for each sequence ``(B,)`` or for each step.
+def read_weights(sample_weight: Any, inputs: Inputs, per_row: bool) -> Array | Ragged | None:
+    """Return checked weights, for each example ``(B,)`` or for each row.
 
     Raises:
-        ShapeError: they do not fit the sequences.
+        ShapeError: they do not fit the inputs.
         ArgumentError: a weight is negative or not finite, or all are zero.
     """
     if sample_weight is None:
         return None
-    n = len(sequences.steps)
+    n, (one, row) = len(inputs.X), inputs.words
     weight: Array | Ragged
-    if per_step and (_is_list(sample_weight) or np.ndim(sample_weight) == 2):
-        weight = read_per_step("sample_weight", sample_weight, sequences)
+    if per_row and (_is_list(sample_weight) or np.ndim(sample_weight) == 2):
+        weight = read_per_row("sample_weight", sample_weight, inputs)
         weight = weight.with_values(as_float("sample_weight", weight.values))
     else:
         weight = as_float("sample_weight", sample_weight)
         if weight.shape != (n,):
-            choices = " or, for each step, (n_sequences, n_steps)" if per_step else ""
+            choices = f" or, for each {row}, (n_{one}s, n_{row}s)" if per_row else ""
             raise ShapeError(f"sample_weight must have shape ({n},){choices}; got {weight.shape}.")
     values = weight.values if isinstance(weight, Ragged) else weight
     check_finite("sample_weight", values)
@@ -267,10 +308,24 @@ def read_weights(sample_weight: Any, sequences: Sequences, per_step: bool) -> Ar
     return weight
 
 
-def counting(weight: Array | Ragged | None, sequences: Sequences, per_step: bool) -> Array:
-    """Return which sequences ``(B,)``, or which steps, have a weight that is not zero."""
+def counting(weight: Array | Ragged | None, inputs: Inputs, per_row: bool) -> Array:
+    """Return which examples ``(B,)``, or which rows, have a weight that is not zero."""
     if weight is None:
-        return np.ones(len(sequences.steps.values) if per_step else len(sequences.steps), bool)
+        return np.ones(int(inputs.lengths.sum()) if per_row else len(inputs.X), bool)
     if isinstance(weight, Ragged):
         return weight.values > 0
-    return (weight > 0)[sequences.steps.owners()] if per_step else weight > 0
+    return (weight > 0)[inputs.X.owners()] if per_row else weight > 0
+
+
+def knows_inputs(estimator: Any, n_features: int | None) -> bool:
+    """Whether an estimator knows what sequences it takes."""
+    known = isinstance(estimator._flat_, bool) and isinstance(estimator.n_features_in_, int)
+    return known and (estimator._flat_ or estimator.n_features_in_ == n_features)
+
+
+def _level_of_user() -> int:
+    """Return the ``stacklevel`` of whoever called saiki, through scikit-learn or not, to warn from our caller."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("saiki", "sklearn"):
+        level, frame = level + 1, frame.f_back
+    return level

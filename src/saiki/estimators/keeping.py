@@ -13,9 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 from saiki import tensors
 from saiki.arrays import check_finite, check_params
 from saiki.errors import ArgumentError, DtypeError, FileError, SaikiError, choose
+from saiki.estimators.base import NetworkEstimator
 from saiki.estimators.classifier import RNNClassifier
-from saiki.estimators.fitted import FittedNetwork
-from saiki.estimators.options import check_parameters, network_of, optimizer_of
+from saiki.estimators.inputs import knows_inputs
+from saiki.estimators.options import check_parameters, optimizer_of
 from saiki.estimators.regressor import RNNRegressor
 from saiki.estimators.scaling import Scaling, SequenceScaler
 from saiki.estimators.scratch import ScratchSimpleRNNClassifier
@@ -24,7 +25,7 @@ from saiki.training.epochs import Epoch
 NOT_NEEDED = {"callbacks", "random_state"}
 """Parameters that ``load`` leaves at None where the file could not hold them: they say nothing about the model."""
 
-SCALINGS = "_scaling", "_target_scaling"
+SCALINGS = {"_scaling", "_target_scaling"}
 
 KINDS: dict[str, Any] = {
     cls.__name__: cls for cls in (RNNClassifier, RNNRegressor, ScratchSimpleRNNClassifier, SequenceScaler)
@@ -60,10 +61,9 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
         )
     parameters = {name: _plain(value) for name, value in estimator.get_params(deep=False).items()}
     learnt = {name: vars(estimator)[name] for name in estimator.learnt if name in vars(estimator)}
-    if isinstance(estimator, FittedNetwork):
+    if isinstance(estimator, NetworkEstimator):
         learnt["_epoch"] = {name: getattr(estimator._epoch, name) for name in Epoch.__dataclass_fields__}
-        for name in SCALINGS:
-            learnt[name] = None if learnt[name] is None else learnt[name]._asdict()
+        learnt |= {name: value._asdict() for name, value in learnt.items() if isinstance(value, Scaling)}
     own = [name for name, value in parameters.items() if not tensors.is_plain(value)]
     tree = {
         "kind": kind,
@@ -117,7 +117,7 @@ def load(path: str | os.PathLike[str], **own: Any) -> Any:
         )
     try:
         estimator = cls(**parameters, **own)
-        if isinstance(estimator, FittedNetwork):
+        if isinstance(estimator, NetworkEstimator):
             _restore(estimator, dict(tree["learnt"]))
         else:
             estimator.__dict__.update(tree["learnt"])
@@ -129,17 +129,18 @@ def load(path: str | os.PathLike[str], **own: Any) -> Any:
     return estimator
 
 
-def _restore(estimator: FittedNetwork, learnt: dict[str, Any]) -> None:
+def _restore(estimator: NetworkEstimator, learnt: dict[str, Any]) -> None:
     """Give an estimator back what it had learnt."""
     check_parameters(estimator)
-    for name in SCALINGS:
+    for name in SCALINGS & learnt.keys():
         learnt[name] = None if learnt[name] is None else _scaling(name, Scaling(**learnt[name]))
     epoch = learnt["_epoch"] = Epoch(**learnt["_epoch"])
     estimator.__dict__.update(learnt)
     estimator.__dict__.update(estimator.following(epoch))
-    estimator.network_ = network_of(estimator, len(estimator._scaling.mean), estimator.n_outputs_)
+    estimator.network_ = estimator._network()
+    shapes = {name: parameter.shape for name, parameter in estimator.network_.parameters().items()}
     for params in (epoch.params, estimator.params_):
-        check_params(params, estimator.network_._shapes)
+        check_params(params, shapes)
 
 
 def _plain(value: Any) -> Any:
@@ -160,22 +161,16 @@ def _scaling(name: str, scaling: Scaling) -> Scaling:
 
 
 def _sound_network(estimator: Any) -> bool:
-    """Whether what a classifier or regressor has learnt fits together."""
-    F, K = estimator.network_.sizes
-    if estimator.network_ != network_of(estimator, len(estimator._scaling.mean), estimator.n_outputs_):
+    """Whether what an estimator that trains a network has learnt fits together."""
+    if estimator.network_ != estimator._network():
         return False
-    target = estimator._target_scaling
     epoch = estimator._epoch
     history = (*epoch.losses, *epoch.scores, *epoch.earlier[0], *epoch.earlier[1])
     state = optimizer_of(estimator, 1).init(epoch.params)
     if not _alike(epoch.optimizer_state, state) or not isinstance(epoch.count, int):
         return False
     np.random.default_rng().bit_generator.state = epoch.random_state
-    sound = len(estimator._scaling.mean) == F and (target is None or len(target.mean) == K)
-    sound = sound and all(isinstance(n, float) and np.isfinite(n) for n in history) and _sound_inputs(estimator, F)
-    if isinstance(estimator, RNNClassifier):
-        return sound and bool(estimator.classes_.shape == (K,))
-    return sound and isinstance(estimator._one_value_, bool)
+    return all(isinstance(n, float) and np.isfinite(n) for n in history) and bool(estimator._is_sound())
 
 
 def _alike(state: Any, like: Any) -> bool:
@@ -194,19 +189,13 @@ def _sound_scratch(estimator: Any) -> bool:
     """Whether what the course's class has learnt fits together."""
     network, params, *_ = estimator.network_problem()
     check_params(params, network._shapes)
-    return bool(estimator.classes_.shape == network.sizes[1:]) and _sound_inputs(estimator, network.sizes[0])
+    return bool(estimator.classes_.shape == network.sizes[1:]) and knows_inputs(estimator, network.sizes[0])
 
 
 def _sound_scaler(estimator: Any) -> bool:
     """Whether what a scaler has learnt fits together."""
     _scaling("the scale", Scaling(estimator.mean_, estimator.scale_))
-    return _sound_inputs(estimator, len(estimator.mean_))
-
-
-def _sound_inputs(estimator: Any, n_features: int) -> bool:
-    """Whether an estimator knows what it takes."""
-    known = isinstance(estimator._flat_, bool) and isinstance(estimator.n_features_in_, int)
-    return known and (estimator._flat_ or estimator.n_features_in_ == n_features)
+    return knows_inputs(estimator, len(estimator.mean_))
 
 
 SOUND: dict[type, Callable[[Any], bool]] = {

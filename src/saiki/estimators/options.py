@@ -1,8 +1,7 @@
-"""The parameters of the estimators: the rule of each, and the network and optimizer that they describe."""
+"""The parameters of the estimators: the rule of each, and the optimizer and the stopping that they describe."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from textwrap import fill
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,7 +13,6 @@ from saiki.cells import Cell, as_cell
 from saiki.engines import get_engine
 from saiki.engines.threads import limit_threads
 from saiki.errors import ArgumentError, choose
-from saiki.layers import Bidirectional, Conv1D, Dense, Dropout, Layer, Network, Readout, Recurrent
 from saiki.layers.readout import KINDS
 from saiki.losses import LOSSES, Loss
 from saiki.maths import ACTIVATIONS
@@ -256,7 +254,10 @@ PARAMETERS: dict[str, Parameter] = {
         optional=True,
     ),
 }
-"""Every parameter of the estimators, once: its rule, and what it means."""
+"""Every parameter of the estimators, once: its rule, and what it means.
+
+An estimator for which one means something else has an entry of its own, as ``_parameters``.
+"""
 
 ATTRIBUTES = {
     "classes_": "the labels, sorted; the columns of ``predict_proba`` are in this order.",
@@ -272,18 +273,20 @@ ATTRIBUTES = {
 }
 """What a fit leaves behind."""
 
-FIT = """Learn from sequences and their targets.
+
+def fit_page(summary: str, arguments: str) -> str:
+    """Return the docstring of ``fit``.
+
+    Args:
+        summary: the first line.
+        arguments: the lines on the arguments that not every estimator has.
+    """
+    return f"""{summary}
 
         Ctrl-C or an error leaves what was learnt up to the last epoch that ended; bad input changes nothing.
 
         Args:
-            X: the sequences.
-            y: their targets.
-            sample_weight: how much each sequence ``(n_sequences,)`` counts or, with ``output="each"``, each step
-                ``(n_sequences, n_steps)`` or a list; None counts all alike.
-            lengths: ``(n_sequences,)`` for padded arrays.
-            validation_data: ``(X, y)``, or a dict with ``X``, ``y`` and, where needed, ``lengths`` and
-                ``sample_weight``: its score is noted after each epoch, and decides with ``early_stopping``.
+            {arguments}
             checkpoint: a file for what has been learnt so far, written at most once a second and at the end. The same
                 call made again goes on from it, and ends with the same numbers as if it had never been cut off.
 
@@ -296,16 +299,30 @@ FIT = """Learn from sequences and their targets.
         """
 
 
+FIT = fit_page(
+    "Learn from sequences and their targets.",
+    """X: the sequences.
+            y: their targets.
+            sample_weight: how much each sequence ``(n_sequences,)`` counts or, with ``output="each"``, each step
+                ``(n_sequences, n_steps)`` or a list; None counts all alike.
+            lengths: ``(n_sequences,)`` for padded arrays.
+            validation_data: ``(X, y)``, or a dict with ``X``, ``y`` and, where needed, ``lengths`` and
+                ``sample_weight``: its score is noted after each epoch, and decides with ``early_stopping``.""",
+)
+"""What ``fit`` says of sequences."""
+
+
 def documented(cls: type[T]) -> type[T]:
     """Return an estimator with its parameters and attributes in its docstring, before the example."""
+    kind: Any = cls
     names = list(inspect.signature(cls).parameters)
-    attributes = [name for name in ATTRIBUTES if name != "classes_" or "class_weight" in names]
-    lines = ["    Args:", *(f"        {name}: {PARAMETERS[name].text}" for name in names), ""]
-    lines += ["    Attributes:", *(f"        {name}: {ATTRIBUTES[name]}" for name in attributes), ""]
+    attributes = [name for name in kind._attributes if name != "classes_" or "class_weight" in names]
+    lines = ["    Args:", *(f"        {name}: {kind._parameters[name].text}" for name in names), ""]
+    lines += ["    Attributes:", *(f"        {name}: {kind._attributes[name]}" for name in attributes), ""]
     wrapped = [fill(line, 120, subsequent_indent=" " * 12) if line else "" for line in lines]
     before, example, after = (cls.__doc__ or "").partition("    >>> ")
     cls.__doc__ = before + "\n".join(wrapped) + "\n" + example + after
-    vars(cls)["fit"].__doc__ = FIT
+    vars(cls)["fit"].__doc__ = kind._fit_page
     return cls
 
 
@@ -316,44 +333,9 @@ def check_parameters(estimator: Any) -> None:
         ArgumentError: one breaks it.
     """
     for name, value in estimator.get_params(deep=False).items():
-        rule, _, optional = PARAMETERS[name]
+        rule, _, optional = estimator._parameters[name]
         if value is not None or not optional:
             rule(name, value)
-
-
-def network_of(estimator: Any, n_features: int, n_outputs: int) -> Network:
-    """Return the network that an estimator's parameters describe.
-
-    Raises:
-        ArgumentError: parameters that do not go together.
-    """
-    sizes = np.atleast_1d(np.asarray(estimator.hidden_layer_sizes)).tolist()
-    cells = list(estimator.cell) if isinstance(estimator.cell, list | tuple) else [estimator.cell] * len(sizes)
-    if len(cells) != len(sizes):
-        raise ArgumentError(
-            f"cell must be one, or one for each of the {len(sizes)} layers of hidden_layer_sizes; got {len(cells)}."
-        )
-    layers: list[Layer] = []
-    if estimator.conv is not None:
-        n_filters, kernel_size, stride = (*estimator.conv, 1)[:3]
-        if estimator.output == "each" and (stride > 1 or kernel_size % 2 == 0):
-            raise ArgumentError(
-                "conv must keep the number of steps where output='each': an odd kernel_size and no stride;"
-                f" got {estimator.conv!r}."
-            )
-        layers.append(Conv1D(n_features, n_filters, kernel_size, stride, kernel_size // 2, activation="relu"))
-    dropout = [Dropout(estimator.dropout)] if estimator.dropout else []
-    widths = [layers[0].sizes[1] if layers else n_features]
-    widths += [size * (1 + estimator.bidirectional) for size in sizes]
-    for cell, size, (width, _) in zip(cells, sizes, pairwise(widths), strict=True):
-        cell = as_cell(cell)
-        if estimator.activation is not None:
-            cell = cell.with_activation(estimator.activation)
-        assert width is not None
-        layer = Recurrent(cell, width, size)
-        layers += [Bidirectional(layer) if estimator.bidirectional else layer, *dropout]
-    turned = sizes[-1] if estimator.bidirectional and estimator.output == "last" else 0
-    return Network([*layers, Readout(estimator.output, turned), Dense(widths[-1] or 0, n_outputs)])
 
 
 def optimizer_of(estimator: Any, n_updates: int | None) -> Optimizer:
@@ -396,6 +378,11 @@ def stopping_of(estimator: Any) -> Stopping:
     return Stopping(estimator.max_iter, patience, estimator.tol, bool(estimator.early_stopping))
 
 
-def batch_size_of(estimator: Any, n_sequences: int) -> int:
-    """Return how many sequences each update learns from."""
-    return min(AUTO_BATCH if estimator.batch_size == "auto" else int(estimator.batch_size), n_sequences)
+def batch_size_of(estimator: Any, n_examples: int) -> int:
+    """Return how many examples each update learns from."""
+    return min(AUTO_BATCH if estimator.batch_size == "auto" else int(estimator.batch_size), n_examples)
+
+
+def tbptt_of(estimator: Any) -> int | None:
+    """Return the window of truncated backpropagation through time; None for what has no time as well."""
+    return getattr(estimator, "tbptt", None)

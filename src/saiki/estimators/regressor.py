@@ -8,25 +8,22 @@ from typing import Any, Literal, final
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import RegressorMixin
-from sklearn.utils.validation import check_array
 
 from saiki.arrays import Array
 from saiki.cells import Cell
-from saiki.errors import ArgumentError, ShapeError
-from saiki.estimators.base import Checkpointed, SequenceEstimator, hold
+from saiki.estimators.base import Checkpointed, hold
 from saiki.estimators.callbacks import with_callbacks
-from saiki.estimators.inputs import Sequences, read_per_step
 from saiki.estimators.options import documented
-from saiki.estimators.scaling import Scaling
+from saiki.estimators.sequential import SequenceEstimator
+from saiki.estimators.values import Values
 from saiki.losses import Loss
 from saiki.optimizers import Optimizer, Schedule
 from saiki.training.epochs import Epoch
-from saiki.training.examples import Examples, Ragged
 
 
 @final
 @documented
-class RNNRegressor(RegressorMixin, SequenceEstimator):
+class RNNRegressor(RegressorMixin, Values, SequenceEstimator):
     """A recurrent network that gives sequences, or their steps, values.
 
     ``X`` is ``(n_sequences, n_steps, n_features)``, a list of ``(n_steps, n_features)``, or ``(n_sequences, n_steps)``
@@ -42,6 +39,8 @@ class RNNRegressor(RegressorMixin, SequenceEstimator):
     >>> bool(regressor.score(X, y) > 0.9)
     True
     """
+
+    learnt = (*SequenceEstimator.learnt, "_one_value_")
 
     def __init__(
         self,
@@ -91,7 +90,7 @@ class RNNRegressor(RegressorMixin, SequenceEstimator):
         checkpoint: Checkpointed = None,
     ) -> RNNRegressor:
         """Learn from sequences and their targets."""
-        self._fit(X, y, sample_weight, lengths, validation_data, checkpoint)
+        self._fit(X, y, {"sample_weight": sample_weight, "lengths": lengths}, validation_data, checkpoint)
         return self
 
     def partial_fit(
@@ -110,7 +109,7 @@ class RNNRegressor(RegressorMixin, SequenceEstimator):
         Raises:
             ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
         """
-        self._partial_fit(X, y, sample_weight, lengths)
+        self._partial_fit(X, y, {"sample_weight": sample_weight, "lengths": lengths})
         return self
 
     def predict(self, X: Any, lengths: npt.ArrayLike | None = None) -> Any:
@@ -118,13 +117,11 @@ class RNNRegressor(RegressorMixin, SequenceEstimator):
 
         They are float32 where X is, else float64.
         """
-        sequences, outputs = self._outputs(X, lengths)
-        values = self._values(outputs).astype(sequences.steps.values.dtype)
-        return sequences.like(values) if self.reads_each else values
+        return self._valued(X, {"lengths": lengths})
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, lengths: npt.ArrayLike | None = None) -> float:
         """Return the coefficient of determination R squared, missing values left out; the mean over the outputs."""
-        return self._scored(X, y, sample_weight, lengths)
+        return self._scored(X, y, {"sample_weight": sample_weight, "lengths": lengths})
 
     def step(self, x: npt.ArrayLike, state: Mapping[str, Array] | None = None) -> tuple[Any, dict[str, Array]]:
         """Read one more step of live streams, and return the values that ``predict`` has for all steps so far.
@@ -144,61 +141,3 @@ class RNNRegressor(RegressorMixin, SequenceEstimator):
         outputs, single, state = self._stepped(x, state)
         values = self._values(outputs)
         return (values[0] if single else values), state
-
-    def _values(self, outputs: Array) -> Array:
-        """Return outputs as values: on the scale of the targets, in float64, one for each row where y had one."""
-        values = outputs.astype(np.float64) if self._target_scaling is None else self._target_scaling.undo(outputs)
-        return values[:, 0] if self._one_value_ else values
-
-    def _read_targets(self, y: Any, sequences: Sequences, counts: Array, each: bool, reset: bool) -> Array | Ragged:
-        steps = read_per_step("y", y, sequences) if each else None
-        options = {"ensure_2d": False, "ensure_all_finite": "allow-nan", "input_name": "y", "allow_nd": True}
-        values = check_array(y if steps is None else steps.values, dtype=np.float64, **options)
-        if values.ndim > 2:
-            raise ShapeError(
-                f"y must hold one value, or a row of values, for each sequence; got shape {np.shape(y)}. For values of"
-                " each step use output='each'."
-            )
-        one, n_outputs = values.ndim == 1, 1 if values.ndim == 1 else values.shape[1]
-        if reset:
-            self._one_value_, self.n_outputs_ = one, n_outputs
-        elif n_outputs != self.n_outputs_:
-            raise ShapeError(f"y must hold {self.n_outputs_} values for each, as in fit; got {n_outputs}.")
-        values = np.where(counts.reshape(-1, *(1,) * (values.ndim - 1)), values, np.nan).astype(values.dtype)
-        return values if steps is None else steps.with_values(values)
-
-    def _weighed(self, examples: Examples) -> Examples:
-        return examples
-
-    def _expect(self, classes: Any) -> None:  # noqa: ARG002
-        raise ArgumentError("classes are for classifiers.")
-
-    def _scaling_of_targets(self, examples: Examples) -> Scaling | None:
-        if not self.scale_targets:
-            return None
-        return Scaling.of(examples.targets.reshape(len(examples.targets), -1), examples.target_weights)
-
-    def _loss(self) -> str | Loss:
-        return self.loss
-
-    def _score(self, outputs: Array, targets: Array, weight: Array | None) -> float:
-        predicted = self._values(outputs).reshape(len(outputs), -1).astype(np.float64)
-        targets = targets.reshape(len(targets), -1).astype(np.float64)
-        scores = []
-        for value, target in zip(predicted.T, targets.T, strict=True):
-            there = ~np.isnan(target)
-            if not there.any():
-                continue
-            own = np.ones(there.sum()) if weight is None else weight[there]
-            left = np.square(value[there] - target[there]) @ own
-            in_all = np.square(target[there] - np.average(target[there], weights=own)) @ own
-            scores.append(1 - left / in_all if in_all > 0 else float(left == 0))
-        return float(np.mean(scores))
-
-    def _by_class(self, examples: Examples, order: Array) -> Array:  # noqa: ARG002
-        return order
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags

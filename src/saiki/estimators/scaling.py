@@ -96,7 +96,7 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
             ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
         """
         sequences = read_sequences(self, X, lengths, reset=True)
-        self.mean_, self.scale_ = Scaling.of(sequences.steps.values)
+        self.mean_, self.scale_ = Scaling.of(sequences.X.values)
         return self
 
     def transform(self, X: Any, lengths: npt.ArrayLike | None = None) -> Any:
@@ -114,7 +114,7 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
     def _mapped(self, X: Any, lengths: npt.ArrayLike | None, change: Any) -> Any:
         check_is_fitted(self)
         sequences: Sequences = read_sequences(self, X, lengths, reset=False)
-        values = sequences.steps.values
+        values = sequences.X.values
         result = sequences.like(change(Scaling(self.mean_, self.scale_), values, values.dtype))
         return result[..., 0] if sequences.flat else result
 

@@ -13,8 +13,9 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from saiki.arrays import Array, as_count
 from saiki.errors import ArgumentError, ShapeError, choose
-from saiki.estimators.base import SOME_FEATURES, SOME_OUTPUTS, NetworkProblem
+from saiki.estimators.base import NetworkProblem
 from saiki.estimators.inputs import Sequences, counting, read_sequences, read_weights
+from saiki.estimators.sequential import SOME_FEATURES, SOME_OUTPUTS
 from saiki.initializers import he, normal, xavier
 from saiki.layers import Dense, Gradients, Network, Readout, SimpleRNN
 from saiki.losses import evaluate, log_softmax
@@ -200,9 +201,9 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
     def _read(self, X: Any, reset: bool) -> tuple[Array, Sequences]:
         """Return the sequences as ``(n_sequences, n_steps, n_features)``, and as they came."""
         sequences = read_sequences(self, X, None, reset)
-        if not sequences.steps.even:
+        if not sequences.X.even:
             raise ShapeError("X must hold sequences of one length; for others use RNNClassifier.")
-        x, _ = sequences.steps.pad(np.arange(len(sequences.steps)))
+        x, _ = sequences.X.pad(np.arange(len(sequences.X)))
         return x, sequences
 
     def _numbered(self, labels: Array) -> Array:
@@ -223,8 +224,8 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
             of_each = "a label for each step" if each else "one label for each"
             raise ShapeError(f"y must hold {of_each} of the {len(x)} sequences; got shape {labels.shape}.")
         check_classification_targets(labels.ravel())
-        weight = read_weights(sample_weight, sequences, per_step=False)
-        counts = counting(None if all_of_them else weight, sequences, per_step=False)
+        weight = read_weights(sample_weight, sequences, per_row=False)
+        counts = counting(None if all_of_them else weight, sequences, per_row=False)
         return x[counts], labels[counts], None if weight is None else np.asarray(weight)[counts]
 
     def network_problem(

@@ -147,10 +147,12 @@ def check_gradients(
     (True, True, ['Wx', 'Wh', 'b', 'state.0', 'state.1', 'X'])
     """
     if hasattr(model, "network_problem"):
-        network, own, X, y, own_loss, lengths, sample_weight = model.network_problem(X, y, lengths, sample_weight)
+        given = {"lengths": lengths, "sample_weight": sample_weight}  # not every estimator takes both
+        problem = model.network_problem(X, y, **{name: value for name, value in given.items() if value is not None})
         return check_gradients(
-            network, X, y, own if params is None else params, loss=loss or own_loss, lengths=lengths,
-            sample_weight=sample_weight, seed=seed, engine=engine,
+            problem.network, problem.X, problem.y, problem.params if params is None else params,
+            loss=loss or problem.loss, lengths=problem.lengths, sample_weight=problem.sample_weight,
+            seed=seed, engine=engine,
         )  # fmt: skip
     layer = _as_layer(model)
     if y is not None and not isinstance(layer, Network):

@@ -22,8 +22,9 @@ from saiki.layers.layer import Context, Gradients, Layer, Linked, Result, final_
 from saiki.layers.norm import LayerNorm
 from saiki.layers.readout import Readout
 from saiki.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
+from saiki.layers.updating import check_optimizer, updated
 from saiki.losses import Loss, as_loss, evaluate
-from saiki.optimizers import Optimizer, apply_updates
+from saiki.optimizers import Optimizer
 
 
 @final
@@ -202,22 +203,21 @@ class Network(Linked):
         >>> bool(net.loss_and_gradients(update.params, X, y, "huber")[0] < update.loss)
         True
         """
-        if not isinstance(optimizer, Optimizer):
-            raise ArgumentError(f"optimizer must be one such as saiki.optimizers.adam(0.001); got {optimizer!r}.")
+        check_optimizer(optimizer)
         chain = self._at_once(None, rng, tbptt)
         if chain is not None:
             goal = Goal(y, as_loss(loss), sample_weight, total)
             at_once = get_engine(engine).train(chain, params, X, goal, lengths, optimizer, optimizer_state)
             if at_once is not None:
                 return at_once
-        optimizer.apart(optimizer_state)  # one of another optimizer is refused
-        with np.errstate(all="ignore"):  # what overflows shows in what is returned
+
+        def learn() -> tuple[Any, Params]:
             value, grads = self.loss_and_gradients(
                 params, X, y, loss, lengths, sample_weight, None, engine, rng, tbptt, total
             )
-            updates, optimizer_state = optimizer.update(grads.params, optimizer_state, params)
-            params = apply_updates(params, updates)
-        return Update(value, params, optimizer_state, all(np.isfinite(param).all() for param in params.values()))
+            return value, grads.params
+
+        return updated(params, optimizer, optimizer_state, learn)
 
     def updates(
         self,

@@ -10,11 +10,10 @@ from typing import Any, final
 import numpy as np
 
 from saiki.arrays import Params
-from saiki.layers import Network
 from saiki.losses import Loss
 from saiki.optimizers import Optimizer
 from saiki.training.examples import Examples
-from saiki.training.loop import train
+from saiki.training.loop import Trainable, train
 
 AHEAD = 16
 """How many batches are drawn before the first of them is told of."""
@@ -72,7 +71,7 @@ class Stopping:
 
 def epochs(
     epoch: Epoch,
-    network: Network,
+    network: Trainable,
     examples: Examples,
     optimizer: Optimizer,
     loss: str | Loss,
@@ -92,7 +91,7 @@ def epochs(
         optimizer: turns gradients into updates.
         loss: the name of a loss, or a loss itself.
         stopping: when to stop.
-        batch_size: how many sequences each update learns from; the last of an epoch may have fewer.
+        batch_size: how many examples each update learns from; the last of an epoch may have fewer.
         shuffle: whether the order is drawn anew in each epoch.
         score: gives the score of parameters on validation data, higher being better; None where there are none.
         engine: the name of an engine, or None for the default one.

@@ -1,10 +1,10 @@
-"""Examples to learn from: sequences of any lengths, their targets, and how much each counts."""
+"""Examples to learn from: sequences of any lengths or other inputs, their targets, and how much each counts."""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import final
+from typing import Any, Protocol, Self, final
 
 import numpy as np
 
@@ -13,6 +13,35 @@ from saiki.training.loop import Batch
 
 SHORTEST_ROUNDED = 8
 """Lengths above it are rounded up to one of so many for each doubling, so that few shapes of batches occur."""
+
+
+class Held(Protocol):
+    """Something for each of many examples: sequences, trees, or targets for their steps or nodes."""
+
+    def __len__(self) -> int: ...
+
+    def select(self, which: Array) -> Self:
+        """Return what some of the examples have, in the order asked for."""
+
+    def pad(self, which: Array) -> tuple[Any, Array | None]:
+        """Return it as a network takes it, and the lengths where examples are padded to one length."""
+
+    def arrays(self) -> tuple[Array, ...]:
+        """Return arrays that together say all that it holds."""
+
+
+class Inputs(Held, Protocol):
+    """What a network reads: examples that have rows, as a sequence has steps or a tree has nodes."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The precision of its numbers; float64 where it has none."""
+
+    def owners(self) -> Array:
+        """Return for each row the number of its example."""
+
+    def beside(self, part: Held, which: Array) -> Any:
+        """Return what some of the examples have, such as a target for each row, as it goes beside ``pad(which)``."""
 
 
 @final
@@ -55,8 +84,17 @@ class Ragged:
         """Whether all sequences are of one length."""
         return bool((self.lengths == self.lengths[0]).all()) if len(self.lengths) else True
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The precision of the values."""
+        return self.values.dtype
+
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def arrays(self) -> tuple[Array, ...]:
+        """Return the values and the lengths."""
+        return self.values, self.lengths
 
     def with_values(self, values: Array) -> "Ragged":
         """Return sequences of the same lengths with other values."""
@@ -86,6 +124,10 @@ class Ragged:
         T = min(rounded_up(int(lengths.max(initial=0))), int(self.lengths.max()))
         return self.select(which).padded(T), lengths
 
+    def beside(self, part: Held, which: Array) -> Any:
+        """Return what some of the sequences have, a target for each step padded as they are."""
+        return part.pad(which)[0]
+
     def split(self) -> list[Array]:
         """Return each sequence as an array of its own."""
         return np.split(self.values, self.starts[1:]) if len(self) else []
@@ -114,17 +156,17 @@ def rounded_up(length: int) -> int:
 @final
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Sequences with their targets.
+    """Inputs with their targets.
 
     Attributes:
-        X: the sequences, ``(T_i, F)`` each.
-        y: a target for each sequence, ``(B,)`` or ``(B, K)``, or for each step, ``(T_i,)`` or ``(T_i, K)``; NaN is a
-            missing one.
-        weight: how much each sequence counts, ``(B,)``, or each step; None where all count alike.
+        X: the inputs, such as sequences of ``(T_i, F)`` each.
+        y: a target for each example, ``(B,)`` or ``(B, K)``, or for each of its rows, ``(T_i,)`` or ``(T_i, K)``; NaN
+            is a missing one. What is no number, such as a tree, is one target for each example.
+        weight: how much each example counts, ``(B,)``, or each row; None where all count alike.
     """
 
-    X: Ragged
-    y: Array | Ragged
+    X: Inputs
+    y: Array | Held
     weight: Array | Ragged | None = None
 
     def __len__(self) -> int:
@@ -132,29 +174,25 @@ class Examples:
 
     def select(self, which: Array) -> "Examples":
         """Return some of the examples, in the order asked for."""
-        y, weight = (
-            part.select(which) if isinstance(part, Ragged) else None if part is None else part[which]
-            for part in (self.y, self.weight)
-        )
-        assert y is not None
-        return Examples(self.X.select(which), y, weight)
+        weight = None if self.weight is None else _selected(self.weight, which)
+        return Examples(self.X.select(which), _selected(self.y, which), weight)
 
     def batch(self, which: Array) -> Batch:
-        """Return some of the examples, padded."""
+        """Return some of the examples as a network takes them, padded where they are sequences."""
         X, lengths = self.X.pad(which)
-        y, weight = (
-            part.pad(which)[0] if isinstance(part, Ragged) else None if part is None else part[which]
-            for part in (self.y, self.weight)
-        )
-        assert y is not None
-        if weight is None:
+        y = self._beside(self.y, which)
+        if self.weight is None:
             return Batch(X, y, lengths)
         total = float(self.n_targets[which].sum() * self.weights.sum() / self.n_targets.sum())
-        return Batch(X, y, lengths, weight, total or None)
+        return Batch(X, y, lengths, self._beside(self.weight, which), total or None)
+
+    def _beside(self, part: Array | Held, which: Array) -> Any:
+        return part[which] if isinstance(part, np.ndarray) else self.X.beside(part, which)
 
     @property
     def targets(self) -> Array:
-        """The targets of all sequences, or of all steps, a row for each."""
+        """The targets of all examples, or of all rows, a row for each."""
+        assert isinstance(self.y, np.ndarray | Ragged)
         return self.y.values if isinstance(self.y, Ragged) else self.y
 
     @property
@@ -165,7 +203,7 @@ class Examples:
         return self.weight[self.y.owners()] if self.weight is not None and isinstance(self.y, Ragged) else self.weight
 
     def with_targets(self, targets: Array) -> "Examples":
-        """Return the same sequences with other targets, a row for each as in ``targets``."""
+        """Return the same inputs with other targets, a row for each as in ``targets``."""
         return Examples(self.X, self._per_row(targets), self.weight)
 
     def with_target_weights(self, weights: Array) -> "Examples":
@@ -179,7 +217,7 @@ class Examples:
         """Return the SHA-256 of everything."""
         digest = hashlib.sha256()
         for part in (self.X, self.y, self.weight):
-            for array in (part.values, part.lengths) if isinstance(part, Ragged) else (part,):
+            for array in (part,) if part is None or isinstance(part, np.ndarray) else part.arrays():
                 digest.update(b"none" if array is None else f"{array.dtype} {array.shape}".encode())
                 digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
@@ -198,11 +236,16 @@ class Examples:
         """Return for each example the sum of weights over its targets that are not missing."""
         if not isinstance(self.y, Ragged):
             assert not isinstance(weight, Ragged)
-            return _targets(self.y) * weight
+            return (_targets(self.y) if isinstance(self.y, np.ndarray) else np.ones(len(self.y))) * weight
         counts = _targets(self.y.values)
         if isinstance(weight, Ragged):
             return np.bincount(self.X.owners(), counts * weight.values, len(self))
         return np.bincount(self.X.owners(), counts, len(self)) * weight
+
+
+def _selected(part: Any, which: Array) -> Any:
+    """Return what some of the examples have, in the order asked for."""
+    return part[which] if isinstance(part, np.ndarray) else part.select(which)
 
 
 def _targets(y: Array) -> Array:

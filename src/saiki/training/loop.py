@@ -4,16 +4,45 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple, Protocol, final, runtime_checkable
 
 import numpy as np
 
 from saiki.arrays import Array, Params, as_count
 from saiki.engines.tape import Update
 from saiki.errors import ArgumentError, DivergenceError
-from saiki.layers import Network
+from saiki.layers.updating import check_optimizer
 from saiki.losses import Loss
 from saiki.optimizers import Optimizer
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """What can be trained: a ``Network``, or another model that makes one step of training itself.
+
+    A model of sequences also takes ``lengths`` and ``tbptt`` in ``update``; it is given them where there are some. One
+    that has ``updates`` as well, see ``Network.updates``, may be given several plain batches at once.
+    """
+
+    @property
+    def has_dropout(self) -> bool:
+        """Whether training draws at random what to drop."""
+
+    def update(
+        self,
+        params: Params,
+        optimizer: Optimizer,
+        optimizer_state: Any,
+        X: Any,
+        y: Any,
+        loss: str | Loss = ...,
+        *,
+        sample_weight: Any = None,
+        engine: str | None = None,
+        rng: np.random.Generator | None = None,
+        total: float | None = None,
+    ) -> Update:
+        """Make one step of training; see ``Network.update``."""
 
 
 @final
@@ -21,8 +50,8 @@ from saiki.optimizers import Optimizer
 class Batch:
     """What one update learns from; see ``Network.loss_and_gradients`` for the shapes."""
 
-    X: Array
-    y: Array
+    X: Any
+    y: Any
     lengths: Array | None = None
     sample_weight: Array | None = None
     total: float | None = None
@@ -49,7 +78,7 @@ class Step(NamedTuple):
 
 
 def train(
-    network: Network,
+    network: Trainable,
     params: Params,
     batches: Iterable[Batch],
     optimizer: Optimizer,
@@ -93,14 +122,14 @@ def train(
     >>> losses[-1] < losses[0] / 10
     True
     """
-    if not isinstance(network, Network):
+    if isinstance(network, type) or not isinstance(network, Trainable):
         raise ArgumentError(
-            f"network must be a Network; got {type(network).__name__}. Try Network([layer, Dense(...)])."
+            f"network must be a Network, or have update and has_dropout as one has; got {type(network).__name__}. Try"
+            " Network([layer, Dense(...)])."
         )
     if network.has_dropout and rng is None:
         raise ArgumentError("rng: the network has dropout, which needs a source; try rng=np.random.default_rng(0).")
-    if not isinstance(optimizer, Optimizer):
-        raise ArgumentError(f"optimizer must be one such as saiki.optimizers.adam(0.001); got {optimizer!r}.")
+    check_optimizer(optimizer)
     if not isinstance(batches, Iterable):
         raise ArgumentError(f"batches must be a list or stream of batches; got {type(batches).__name__}. Try [batch].")
     as_count("ahead", ahead)
@@ -125,7 +154,7 @@ def train(
 
 
 def _updates(
-    network: Network,
+    network: Trainable,
     params: Params,
     optimizer: Optimizer,
     optimizer_state: Any,
@@ -135,17 +164,20 @@ def _updates(
     rng: np.random.Generator | None,
     tbptt: int | None,
 ) -> Iterator[Update]:
-    """Yield an update for each batch; where all are plain, an engine may make them at once."""
-    if len(chunk) > 1 and tbptt is None and not network.has_dropout and all(map(_is_plain, chunk)):
+    """Yield an update for each batch; where all are plain, a network that can make them at once may do so."""
+    at_once = getattr(network, "updates", None)
+    if at_once and len(chunk) > 1 and tbptt is None and not network.has_dropout and all(map(_is_plain, chunk)):
         pairs = [(batch.X, batch.y) for batch in chunk]
-        yield from network.updates(params, optimizer, optimizer_state, pairs, loss, engine)
+        yield from at_once(params, optimizer, optimizer_state, pairs, loss, engine)
         return
     for batch in chunk:
         if not isinstance(batch, Batch):
             raise ArgumentError(f"batches must hold saiki.training.Batch(X, y, ...); got {type(batch).__name__}.")
+        of_sequences = {"lengths": batch.lengths, "tbptt": tbptt}  # which other models do not take
+        options: dict[str, Any] = {name: value for name, value in of_sequences.items() if value is not None}
         update = network.update(
-            params, optimizer, optimizer_state,
-            batch.X, batch.y, loss, batch.lengths, batch.sample_weight, engine, rng, tbptt, batch.total,
+            params, optimizer, optimizer_state, batch.X, batch.y, loss,
+            sample_weight=batch.sample_weight, engine=engine, rng=rng, total=batch.total, **options,
         )  # fmt: skip
         params, optimizer_state = update.params, update.optimizer_state
         yield update

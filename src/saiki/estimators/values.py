@@ -1,0 +1,98 @@
+"""Targets that are values: their scale, and outputs as values on the scale of the targets."""
+
+from typing import Any, final
+
+import numpy as np
+from sklearn.utils.validation import check_array
+
+from saiki.arrays import Array
+from saiki.errors import ShapeError
+from saiki.estimators.base import Metadata
+from saiki.estimators.inputs import Inputs, read_per_row
+from saiki.estimators.outputs import OutputsEstimator
+from saiki.estimators.scaling import Scaling
+from saiki.losses import Loss
+from saiki.training.examples import Examples, Ragged
+
+
+class Values(OutputsEstimator):
+    """What learns a value, or several, for each example or for each of its rows; abstract.
+
+    It goes before the class that says what the inputs are. Of the parameters it asks for ``loss`` and
+    ``scale_targets``; ``learnt`` has ``_one_value_``.
+    """
+
+    _one_value_: bool
+
+    @final
+    def _valued(self, X: Any, metadata: Metadata) -> Any:
+        """Return the values of each example, or of each row in the form of ``X``, in the precision of ``X``."""
+        inputs, outputs = self._outputs(X, metadata)
+        return self._like(inputs, self._values(outputs).astype(inputs.X.dtype))
+
+    @final
+    def _values(self, outputs: Array) -> Array:
+        """Return outputs as values: on the scale of the targets, in float64, one for each row where y had one."""
+        values = outputs.astype(np.float64) if self._target_scaling is None else self._target_scaling.undo(outputs)
+        return values[:, 0] if self._one_value_ else values
+
+    @final
+    def _read_targets(self, y: Any, inputs: Inputs, counts: Array, each: bool, reset: bool) -> Array | Ragged:
+        one, row = inputs.words
+        rows = read_per_row("y", y, inputs) if each else None
+        options = {"ensure_2d": False, "ensure_all_finite": "allow-nan", "input_name": "y", "allow_nd": True}
+        values = check_array(y if rows is None else rows.values, dtype=np.float64, **options)
+        if values.ndim > 2:
+            raise ShapeError(
+                f"y must hold one value, or a row of values, for each {one}; got shape {np.shape(y)}. For values of"
+                f" each {row} use output='each'."
+            )
+        single, n_outputs = values.ndim == 1, 1 if values.ndim == 1 else values.shape[1]
+        if reset:
+            self._one_value_, self.n_outputs_ = single, n_outputs
+        elif n_outputs != self.n_outputs_:
+            raise ShapeError(f"y must hold {self.n_outputs_} values for each, as in fit; got {n_outputs}.")
+        values = np.where(counts.reshape(-1, *(1,) * (values.ndim - 1)), values, np.nan).astype(values.dtype)
+        return values if rows is None else rows.with_values(values)
+
+    @final
+    def _weighed(self, examples: Examples) -> Examples:
+        return examples
+
+    @final
+    def _scaling_of_targets(self, examples: Examples) -> Scaling | None:
+        if not self.scale_targets:
+            return None
+        return Scaling.of(examples.targets.reshape(len(examples.targets), -1), examples.target_weights)
+
+    @final
+    def _loss(self) -> str | Loss:
+        return self.loss
+
+    @final
+    def _score(self, outputs: Array, targets: Array, weight: Array | None) -> float:
+        predicted = self._values(outputs).reshape(len(outputs), -1).astype(np.float64)
+        targets = targets.reshape(len(targets), -1).astype(np.float64)
+        scores = []
+        for value, target in zip(predicted.T, targets.T, strict=True):
+            there = ~np.isnan(target)
+            if not there.any():
+                continue
+            own = np.ones(there.sum()) if weight is None else weight[there]
+            left = np.square(value[there] - target[there]) @ own
+            in_all = np.square(target[there] - np.average(target[there], weights=own)) @ own
+            scores.append(1 - left / in_all if in_all > 0 else float(left == 0))
+        return float(np.mean(scores))
+
+    @final
+    def _by_class(self, examples: Examples, order: Array) -> Array:  # noqa: ARG002
+        return order
+
+    @final
+    def _sound_targets(self) -> bool:
+        return isinstance(self._one_value_, bool)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
