@@ -9,7 +9,7 @@ of is a block of rows that has just been walked over, and still is in the cache.
 from saiki.cells.functions import argument
 from saiki.cells.trees import TreeCell
 from saiki.cells.trees.cell import SIDES
-from saiki.engines.loops import COUNT, MATRIX, PANELS, ROW, STEPS, WHOLES, fill
+from saiki.engines.loops import MATRIX, PANELS, ROW, STEPS, WHOLES, fill
 from saiki.engines.native import Argument
 from saiki.engines.tree_tape import Run, runs_of
 
@@ -70,7 +70,11 @@ def climb_source(cell: TreeCell) -> str:
     if cell.child is not None:
         out += [
             "            else:",
-            *(f"                {line}" for t in cell.totals for line in fill(f"sum_{t}[first + i, j]", "n", "H", "zero")),
+            *(
+                f"                {line}"
+                for t in cell.totals
+                for line in fill(f"sum_{t}[first + i, j]", "n", "H", "zero")
+            ),
         ]
     out.append("            for i in range(first, last):")
     out += [f"                {line}" for line in _rows(cell, (*cell.takes, *cell.returns))]
@@ -104,7 +108,7 @@ def _gather_lines(cell: TreeCell) -> list[str]:
     ]
     for k, gate in enumerate(cell.child_gates):
         g = cell.gates.index(gate)
-        lines += [f"        for j in range(H):", f"            edges[e, {k}, j] = gates[i, {g}, j]"]
+        lines += ["        for j in range(H):", f"            edges[e, {k}, j] = gates[i, {g}, j]"]
     if runs:
         lines += [
             "for e in range(child_starts[first], child_starts[last], most):",
@@ -140,7 +144,8 @@ def _product_line(run: Run, weights: str) -> str:
         "sum": "sum_h[first:last]",
     }[run.sees]
     into = "flat_apart" if run.sees in SIDES else "flat"
-    return f"product({source}, {weights}, nothing, {into}[first:last, {run.target} * H : {run.target + run.width} * H], spare)"
+    columns = f"{run.target} * H : {run.target + run.width} * H"
+    return f"product({source}, {weights}, nothing, {into}[first:last, {columns}], spare)"
 
 
 def _rows(cell: TreeCell, names: tuple[str, ...]) -> list[str]:
@@ -231,7 +236,8 @@ def _children_back_lines(cell: TreeCell) -> list[str]:
     runs = list(enumerate(runs_of(cell)))
 
     def back(run: Run, r: int, rows: str, source: str, target: str) -> str:
-        return f"product({source}[{rows}, {run.target} * H : {run.target + run.width} * H], wh_back_{r}, nothing, {target}, spare)"
+        columns = f"{run.target} * H : {run.target + run.width} * H"
+        return f"product({source}[{rows}, {columns}], wh_back_{r}, nothing, {target}, spare)"
 
     if cell.child is None:
         targets = {"pair": "seen[:n]", "left": "seen[:n, :H]", "right": "seen[:n, H:]"}

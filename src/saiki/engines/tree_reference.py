@@ -220,3 +220,39 @@ def _weights(params: Params, run: Run, H: int) -> Array:
 
 def _as_tuple(values: Array | tuple[Array, ...]) -> tuple[Array, ...]:
     return values if isinstance(values, tuple) else (values,)
+
+
+def run_cell(
+    cell: TreeCell,
+    params: Params,
+    x: Array | None = None,
+    pair: tuple[dict[str, Array], dict[str, Array]] | None = None,
+) -> dict[str, Array]:
+    """Run a cell with a left and a right child once for each row, outside any tree.
+
+    Args:
+        cell: the cell.
+        params: its parameters.
+        x: inputs ``(n, F)``, or None where there are none.
+        pair: the states of the left and of the right children, by name ``(n, H)``; None where there are none.
+
+    Returns:
+        The states by name ``(n, H)``.
+    """
+    G, H = len(cell.gates), params["Wx"].shape[1] // len(cell.gates)
+    n = len(x) if x is not None else len(pair[0]["h"]) if pair else 0
+    a = (np.zeros((n, G * H), params["Wx"].dtype) if x is None else x @ params["Wx"]) + params.get("b", 0)
+    now = {name: a[:, g * H : (g + 1) * H] for g, name in enumerate(cell.inputs)}
+    now |= {name: np.zeros((n, H), a.dtype) for name in cell.apart} | {name: params[name] for name in cell.vectors}
+    for side, of_child in zip(SIDES, pair or ({}, {}), strict=True):
+        now |= {f"{name}_{side}": of_child.get(name, np.zeros((n, H), a.dtype)) for name in cell.states}
+    if pair is not None:
+        seen = {"left": now["h_left"], "right": now["h_right"]}
+        seen["pair"] = np.concatenate((now["h_left"], now["h_right"]), axis=1)
+        for run in runs_of(cell):
+            names = (cell.apart if run.sees in SIDES else cell.inputs)[run.target : run.target + run.width]
+            product = seen[run.sees] @ _weights(params, run, H)
+            for k, name in enumerate(names):
+                now[name] = now[name] + product[:, k * H : (k + 1) * H]
+    values = _as_tuple(cell.functions["forward"](*(now[name] for name in cell.takes)))
+    return dict(zip(cell.states, values, strict=False))

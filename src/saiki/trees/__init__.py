@@ -1,6 +1,9 @@
-"""Trees: what recursive networks read, as flat arrays, from nested tuples, bracketed text and files."""
+"""Trees: what recursive networks read, and those networks: the same idea as over time, over trees."""
 
+from saiki.trees.forest import Forest, vocabulary_of
+from saiki.trees.network import TreeNetwork
 from saiki.trees.reading import as_tree, read_trees
+from saiki.trees.recursive import Recursive
 from saiki.trees.tree import Tree
 
-__all__ = ["Tree", "as_tree", "read_trees"]
+__all__ = ["Forest", "Recursive", "Tree", "TreeNetwork", "as_tree", "read_trees", "vocabulary_of"]

@@ -129,9 +129,7 @@ class TreeNetwork:
     def _last_recursive(self) -> int:
         return max(i for i, layer in enumerate(self.layers) if isinstance(layer, Recursive))
 
-    def init(
-        self, rng: np.random.Generator, scheme: Scheme = "xavier", dtype: npt.DTypeLike = np.float64
-    ) -> Params:
+    def init(self, rng: np.random.Generator, scheme: Scheme = "xavier", dtype: npt.DTypeLike = np.float64) -> Params:
         """Draw parameters: weights by ``scheme``, each by its own fan-in, and zero biases; see ``Layer.init``."""
         return initialize(rng, self.parameters(), scheme, dtype)
 
@@ -175,37 +173,24 @@ class TreeNetwork:
         self, params: Params, forest: Forest, values: Array, context: Context
     ) -> tuple[Array, TreeNetworkTape]:
         tapes: list[Any] = []
-        at_root, here = False, forest
+        nodes, mask = forest.nodes, _mask(forest)
         with get_engine(context.engine).running():
             for i, layer in enumerate(self.layers):
                 own = self._of(params, i)
                 try:
                     if isinstance(layer, Recursive):
-                        here = here if here.inputs is values else _with(here, values)
-                        layer.check(here)
-                        values, tape = layer._forward(own, here, values, context.engine)
-                        here = here.with_inputs(values)
+                        layer.check_children(forest)
+                        values, tape = layer._forward(own, nodes, values, context.engine)
+                        nodes, mask = nodes._replace(has_input=np.ones(forest.n_nodes, bool)), None
                         if i == self._last_recursive and not OUTPUTS[self.output]:
-                            values, at_root = values[forest.roots], True
+                            values = values[forest.roots]
                     else:
-                        values, tape = self._each(layer, own, values, None if at_root else here, context)
-                        here = here if at_root else _with(here, values)
+                        Y, _, tape, _ = layer._forward(own, _some(values, mask)[None], None, context)
+                        values = _spread(Y[0], mask)
                 except SaikiError as error:
                     raise type(error)(f"layers[{i}]: {error}") from error
                 tapes.append(tape)
         return values, TreeNetworkTape(self, context.engine, forest, tuple(tapes), values.shape)
-
-    def _each(
-        self, layer: Any, own: Params, values: Array, forest: Forest | None, context: Context
-    ) -> tuple[Array, Any]:
-        """Run a layer that treats rows by themselves, at the nodes that have an input."""
-        rows = values if forest is None or forest.has_input.all() else values[forest.has_input]
-        Y, _, tape, _ = layer._forward(own, rows[None], None, context)
-        if forest is None or forest.has_input.all():
-            return Y[0], tape
-        spread = np.zeros((len(values), Y.shape[2]), Y.dtype)
-        spread[forest.has_input] = Y[0]
-        return spread, tape
 
     def backward(self, params: Params, tape: TreeNetworkTape, dY: npt.ArrayLike) -> Gradients:
         """Run the network backwards.
@@ -242,13 +227,10 @@ class TreeNetwork:
                         dY[forest.roots] = at_roots
                     grads = layer._backward(own, tape.layers[i], dY)
                     dY = grads.X
-                elif i > first or forest.has_input.all():
-                    grads = layer._backward(own, tape.layers[i], dY[None], None, None)
-                    dY = grads.X[0]
                 else:
-                    grads = layer._backward(own, tape.layers[i], dY[None, forest.has_input], None, None)
-                    dY = np.zeros((forest.n_nodes, grads.X.shape[2]), dY.dtype)
-                    dY[forest.has_input] = grads.X[0]
+                    mask = _mask(forest) if i < first else None
+                    grads = layer._backward(own, tape.layers[i], _some(dY, mask)[None], None, None)
+                    dY = _spread(grads.X[0], mask)
                 dparams = {f"{i}/{name}": grad for name, grad in grads.params.items()} | dparams
         return Gradients(dparams, dY, None)
 
@@ -333,6 +315,20 @@ class TreeNetwork:
         return {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}
 
 
-def _with(forest: Forest, values: Array) -> Forest:
-    """Return the same trees with other vectors at the same nodes."""
-    return Forest(forest.lengths, forest.parents, forest.places, forest.heights, values, forest.has_input)
+def _mask(forest: Forest) -> Array | None:
+    """Return which nodes have an input; None where all do."""
+    return None if forest.has_input.all() else forest.has_input
+
+
+def _some(values: Array, mask: Array | None) -> Array:
+    """Return the rows that a layer sees which treats each by itself."""
+    return values if mask is None else values[mask]
+
+
+def _spread(rows: Array, mask: Array | None) -> Array:
+    """Return the rows of such a layer where they belong, and zeros elsewhere."""
+    if mask is None:
+        return rows
+    spread = np.zeros((len(mask), rows.shape[1]), rows.dtype)
+    spread[mask] = rows
+    return spread

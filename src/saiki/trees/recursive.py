@@ -19,8 +19,8 @@ from saiki.arrays import (
     check_shape,
 )
 from saiki.cells.trees import TREE_CELLS, TreeCell, as_tree_cell
-from saiki.engines import get_engine, get_tree_engine
-from saiki.engines.tree_tape import TreeTape
+from saiki.engines import get_tree_engine
+from saiki.engines.tree_tape import Nodes, TreeTape
 from saiki.errors import ArgumentError, ShapeError
 from saiki.initializers import Parameter, Scheme, initialize
 from saiki.layers.layer import Gradients, precision_of
@@ -107,9 +107,7 @@ class Recursive:
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: parameter.shape for name, parameter in self.parameters().items()}
 
-    def init(
-        self, rng: np.random.Generator, scheme: Scheme = "xavier", dtype: npt.DTypeLike = np.float64
-    ) -> Params:
+    def init(self, rng: np.random.Generator, scheme: Scheme = "xavier", dtype: npt.DTypeLike = np.float64) -> Params:
         """Draw parameters: weights by ``scheme``, each by its own fan-in, and zero biases; see ``Layer.init``."""
         return initialize(rng, self.parameters(), scheme, dtype)
 
@@ -131,11 +129,17 @@ class Recursive:
         """
         check_params(params, self._shapes)
         forest = as_forest(X)
-        self.check(forest)
+        if forest.of_tokens or forest.inputs.shape[1] != self.n_features:
+            got = "tokens" if forest.of_tokens else f"vectors of {forest.inputs.shape[1]}"
+            raise ShapeError(
+                f"X must hold vectors of {self.n_features} numbers, as the layer was made for; got {got}."
+                + (" Put an Embedding before it, in a TreeNetwork." if forest.of_tokens else "")
+            )
+        self.check_children(forest)
         inputs = as_float("X", forest.inputs, precision_of(params))
         check_finite("X", inputs[forest.has_input])
         check_one_precision({"X": inputs} | {f"params[{k!r}]": v for k, v in params.items()})
-        return self._forward(params, forest, inputs, engine)
+        return self._forward(params, forest.nodes, inputs, engine)
 
     def backward(self, params: Params, tape: RecursiveTape, dH: npt.ArrayLike) -> Gradients:
         """Run the layer backwards.
@@ -160,39 +164,24 @@ class Recursive:
         check_finite("dH", dH)
         return self._backward(params, tape, dH)
 
-    def check(self, forest: Forest) -> None:
-        """Raise unless the layer can walk over these trees.
-
-        Raises:
-            ShapeError: inputs of another size.
-            ArgumentError: tokens, or more children than the cell takes.
-        """
-        if forest.of_tokens or forest.inputs.shape[1] != self.n_features:
-            got = "tokens" if forest.of_tokens else f"vectors of {forest.inputs.shape[1]}"
-            raise ShapeError(
-                f"X must hold vectors of {self.n_features} numbers, as the layer was made for; got {got}."
-                + (" Put an Embedding before it, in a TreeNetwork." if forest.of_tokens else "")
-            )
+    def check_children(self, forest: Forest) -> None:
+        """Raise an ``ArgumentError`` where a node has more children than the cell takes."""
         if self.cell.child is None and forest.places.max(initial=0) > 1:
             node = int(forest.places.argmax())
             tree = int(forest.owners()[node])
             n = int((forest.parents[forest.owners() == tree] == forest.parents[node]).sum())
             raise ArgumentError(
-                f"X must hold trees whose nodes have at most two children for cells of the kind {self.cell.name!r}; node"
-                f" {forest.parents[node]} of tree {tree} has {n}. Choose 'child_sum_lstm', which takes any number, or"
-                " give tree.binarized()."
+                f"X must hold trees whose nodes have at most two children, for cells of the kind {self.cell.name!r};"
+                f" node {forest.parents[node]} of tree {tree} has {n}. Choose 'child_sum_lstm', which takes any"
+                " number, or give tree.binarized()."
             )
 
-    def _forward(
-        self, params: Params, forest: Forest, inputs: Array, engine: str | None
-    ) -> tuple[Array, RecursiveTape]:
-        with get_engine(engine).running():
-            H, tape = get_tree_engine(engine).climb(self.cell, params, inputs, forest.nodes)
+    def _forward(self, params: Params, nodes: Nodes, inputs: Array, engine: str | None) -> tuple[Array, RecursiveTape]:
+        H, tape = get_tree_engine(engine).climb(self.cell, params, inputs, nodes)
         return H, RecursiveTape(self, engine, tape)
 
     def _backward(self, params: Params, tape: RecursiveTape, dH: Array) -> Gradients:
-        with get_engine(tape.engine).running():
-            grads, dX = get_tree_engine(tape.engine).descend(self.cell, params, tape.tape, dH)
+        grads, dX = get_tree_engine(tape.engine).descend(self.cell, params, tape.tape, dH)
         return Gradients(grads, dX, None)
 
 

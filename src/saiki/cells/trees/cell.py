@@ -4,7 +4,15 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, NoReturn, final
 
-from saiki.cells.functions import CellFunction, argument, arguments_of, bind, check_count, check_plain, chosen_activation
+from saiki.cells.functions import (
+    CellFunction,
+    argument,
+    arguments_of,
+    bind,
+    check_count,
+    check_plain,
+    chosen_activation,
+)
 from saiki.errors import ArgumentError, choose
 from saiki.maths import ACTIVATIONS
 

@@ -11,9 +11,9 @@ Equations, for one level of B nodes with F features and H units, ``pair`` being 
     n = tanh(x @ Wx_n + b_n + l * (h_left @ Wh_n[:H]) + r * (h_right @ Wh_n[H:]))
     h = (1 - z) * n + z * (s * h_left + (1 - s) * h_right)
 
-Shapes: ``x (B, F)``, zero where a node has no input, ``Wx_l (F, H)``, ``pair (B, 2 * H)``, zero where there is no child,
-``Wh_l (2 * H, H)``, ``b_l (H,)``, every gate and ``h (B, H)``. The columns of ``Wx``, ``Wh`` and ``b`` are in the order
-l, r, z, s, n.
+Shapes: ``x (B, F)``, zero where a node has no input, ``Wx_l (F, H)``, ``pair (B, 2 * H)``, zero where there is no
+child, ``Wh_l (2 * H, H)``, ``b_l (H,)``, every gate and ``h (B, H)``. The columns of ``Wx``, ``Wh`` and ``b`` are in
+the order l, r, z, s, n.
 
 Conventions: l and r reset what the candidate sees of the left and the right child, after the product, as in the GRU; z
 is the share of the children in the new state, s the left one's share of that. Chen et al. normalise three exponentials

@@ -1,0 +1,115 @@
+"""The certificate of whatever runs over trees."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from saiki.arrays import Array, Params, check_params
+from saiki.cells.trees import TreeCell
+from saiki.errors import ArgumentError
+from saiki.explain.certificate import Certificate, away_from_zero, certified
+from saiki.layers import Gradients
+from saiki.layers.layer import precision_of
+from saiki.losses import Loss, loss_for
+from saiki.trees import Forest, Recursive, Tree, TreeNetwork
+from saiki.trees.parser import Parser
+from saiki.trees.recursive import as_forest
+
+TREE_MODELS = TreeCell, Recursive, TreeNetwork, Parser
+"""What runs over trees."""
+
+DRAWN_SIZES = 7, 1, 3, 5, 2
+"""How many leaves or so each drawn tree has: unsorted, with one among them that is but a leaf."""
+
+
+def check_tree_gradients(
+    model: Any,
+    X: Any,
+    y: Any,
+    params: Params | None,
+    loss: str | Loss | None,
+    sample_weight: Any,
+    seed: int,
+    engine: str | None,
+) -> Certificate:
+    """Compare every gradient of a model over trees with the true one; see ``check_gradients``."""
+    model = Recursive(model, 2, 3) if isinstance(model, TreeCell) else model
+    if y is not None and not isinstance(model, TreeNetwork):
+        raise ArgumentError(f"y goes with a network; got a {type(model).__name__}. Leave y out.")
+    if y is None and loss is not None:
+        raise ArgumentError("loss goes with y, the targets that it is the loss of; give both or neither.")
+    rng = np.random.default_rng(seed)
+    if params is not None:
+        check_params(params, {name: p.shape for name, p in model.parameters().items()})
+    forest = draw_forest(model, rng) if X is None else as_forest(X)
+    dtype = precision_of(params) if params else np.dtype(forest.inputs.dtype if not forest.of_tokens else np.float64)
+    params = draw_params(model, rng, dtype) if params is None else params
+    Y = None if isinstance(model, Parser) else _forward(model, params, forest, engine, seed)[0]
+    dY = None if Y is None else away_from_zero(rng, Y.shape).astype(Y.dtype)
+
+    def run(of: Params, forest: Forest, engine: str | None) -> tuple[Any, Callable[[], Gradients]]:
+        """Run the model to one number, and promise its gradients; dropout is the same every time."""
+        if isinstance(model, Parser):
+            total, grads = model.loss_and_gradients(of, forest, sample_weight, engine)
+            return total, lambda: grads
+        if y is not None:
+            again, of_loss = np.random.default_rng(seed), loss or loss_for(Y, y)
+            total, grads = model.loss_and_gradients(of, forest, y, of_loss, sample_weight, engine, again)
+            return total, lambda: grads
+        Y_now, tape = _forward(model, of, forest, engine, seed)
+        return (Y_now * dY).sum(), lambda: model.backward(of, tape, dY)
+
+    def value(at: Mapping[str, Array]) -> Any:
+        moved = forest if forest.of_tokens else replace(forest, inputs=at["X"])
+        return run({name: at[name] for name in params}, moved, "reference")[0]
+
+    grads = run(params, forest, engine)[1]()
+    found, at = dict(grads.params), dict(params)
+    if not forest.of_tokens:
+        found["X"] = grads.X
+        at["X"] = np.where(forest.has_input[:, None], forest.inputs, 0)
+    return certified(repr(model), value, at, found, rng, dtype == np.float32)
+
+
+def draw_forest(model: Any, rng: np.random.Generator) -> Forest:
+    """Draw trees of all forms that a model takes, with an input at every leaf and at some other nodes."""
+    most = None if any(cell.child is None for cell in _cells(model)) else 4
+    n_tokens, n_features = getattr(model, "n_tokens", None), model.sizes[0] or 2
+    trees = []
+    for size in DRAWN_SIZES:
+        parents, free = [-1], [0]
+        while len(parents) < size:
+            node = free[int(rng.integers(len(free)))]
+            for _ in range(int(rng.integers(1, most + 1)) if most else 2):
+                free.append(len(parents))
+                parents.append(node)
+            free.remove(node)
+        leaf = np.bincount(np.array(parents) + 1, minlength=len(parents) + 1)[1:] == 0
+        has = leaf | (rng.random(len(parents)) < (0 if isinstance(model, Parser) else 0.5))
+        inputs = (
+            rng.integers(n_tokens, size=len(parents)) if n_tokens else away_from_zero(rng, (len(parents), n_features))
+        )
+        values = [value if there else None for value, there in zip(inputs, has, strict=True)]
+        trees.append(Tree(parents, values))
+    return Forest.of(trees, {i: i for i in range(n_tokens)} if n_tokens else None)
+
+
+def draw_params(model: Any, rng: np.random.Generator, dtype: Any) -> Params:
+    """Draw parameters, none of them zero."""
+    drawn: Params = model.init(rng, dtype=dtype)
+    constants = (name for name, p in model.parameters().items() if p.fan_in is None)
+    return drawn | {name: away_from_zero(rng, drawn[name].shape).astype(dtype) for name in constants}
+
+
+def _cells(model: Any) -> list[TreeCell]:
+    layers = [model] if isinstance(model, Recursive) else model.layers
+    return [layer.cell for layer in layers if isinstance(layer, Recursive)]
+
+
+def _forward(model: Any, params: Params, forest: Forest, engine: str | None, seed: int) -> tuple[Array, Any]:
+    if isinstance(model, Recursive):
+        return model.forward(params, forest, engine)
+    Y, tape = model.forward(params, forest, engine, np.random.default_rng(seed))
+    return Y, tape
