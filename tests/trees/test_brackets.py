@@ -152,7 +152,7 @@ LONG = "(S " + " ".join(f"(W word{number:02})" for number in range(20))
         (
             "(3 [2 It) x)",
             True,
-            "close line 1, column 4 with the same kind; got ')' for '[' at line 1, column 9",
+            "close the bracket of line 1, column 4 with one of its kind; got ')' for '[' at line 1, column 9",
             None,
             9,
         ),

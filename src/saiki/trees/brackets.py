@@ -75,7 +75,7 @@ def parsed(text: str, labelled: bool, source: str, several: bool = False) -> Ite
             opening = opened.pop()
             if CLOSING[opening.group()] != word:
                 raise fault(
-                    text, match.start(), source, f"close {place_in(text, opening.start())} with the same kind",
+                    text, match.start(), source, f"close the bracket of {place_in(text, opening.start())} with one of its kind",
                     f"got {word!r} for {opening.group()!r}", f"Put {CLOSING[opening.group()]!r} there.",
                 )  # fmt: skip
             below = len(values) - 1 - node
