@@ -237,6 +237,25 @@ def test_no_words_of_a_tree_lie_on_each_other_and_no_lines_cross() -> None:
             assert not any(left < x < right and low < y < high for (left, y), (right, _) in level)
 
 
+def test_long_labels_of_a_tree_are_cut_before_they_reach_anything(rng: np.random.Generator) -> None:
+    for tree in (Tree.from_text(SENTENCE), Tree.balanced(list("abcdefgh")), Tree.right_branching(list("abcdefg"))):
+        labels = ["label" * int(rng.integers(1, 5)) for _ in range(len(tree))]
+        for scores in (None, np.linspace(0, 1, len(tree))):
+            figure = Figure(figsize=(7, 5))
+            axes = plot_tree(figure.subplots(), Tree(tree.parents, tree.values, labels, scores))
+            figure.draw_without_rendering()
+            texts = [text for text in axes.texts if text.get_text().startswith("l")]
+            assert any(text.get_text().endswith("…") for text in texts)
+            boxes = [text.get_window_extent() for text in axes.texts]
+            assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+            lines = [np.asarray(path.vertices) for path in axes.collections[0].get_paths()]
+            ways = [axes.transData.transform(line) for line in lines]
+            for text in texts:
+                box = text.get_window_extent()
+                for (x, low), (other, high) in ways:
+                    assert not (x == other and box.x0 < x < box.x1 and low < box.y1 and box.y0 < high)
+
+
 @pytest.mark.parametrize(
     ("tree", "words"),
     [
