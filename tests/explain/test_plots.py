@@ -18,11 +18,13 @@ from saiki.explain.plots import (
     plot_losses_with_spread,
     plot_norm_by_lag,
     plot_quantity,
+    plot_tree,
     plot_unrolled,
     plot_weights,
     training_figure,
 )
 from saiki.explain.plots.style import BLUE
+from saiki.trees import Tree
 
 
 def test_the_smoothed_loss_stands_where_its_window_ends() -> None:
@@ -190,3 +192,99 @@ def test_panels_share_axes_and_one_legend() -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
     assert len({axes.get_ylim() for axes in figure.axes[:3]}) == 1
     assert figure.get_suptitle() == "a title"
+
+
+SENTENCE = "(S (NP (DT The) (NN cat)) (VP (VBD sat) (PP (IN on) (NP (DT the) (JJ old) (NN mat)))))"
+
+
+def written(axes: Axes) -> dict[str, Any]:
+    """The words of a picture, and the places that they belong to."""
+    return {text.get_text(): text.xy if isinstance(text, Annotation) else text.get_position() for text in axes.texts}
+
+
+def test_a_tree_has_every_token_label_and_score_in_its_place() -> None:
+    tree = Tree.from_text(SENTENCE)
+    scores = np.where(tree.is_leaf, np.nan, np.arange(len(tree)) / 20)
+    axes = plot_tree(Figure(figsize=(8, 6)).subplots(), Tree(tree.parents, tree.values, tree.labels, scores))
+    at = written(axes)
+    for place, word in enumerate(tree.tokens):
+        assert at[str(word)] == (place, 0)
+    assert at["S"] == (3, 4)
+    assert at["VP"] == (4, 3)
+    assert {text.get_text() for text in axes.texts} >= {"NP", "PP", "DT", "NN", "VBD", "IN", "JJ"}
+    for node in np.flatnonzero(~tree.is_leaf):
+        assert at[f"{scores[node]:.2f}"] == (tree.spans[node].mean() - 0.5, tree.heights[node])
+    dots, discs = axes.collections[1:]
+    np.testing.assert_array_equal(dots.get_offsets(), [(place, 0) for place in range(7)])
+    np.testing.assert_array_equal(discs.get_array(), scores[~tree.is_leaf])
+    assert [other.get_ylabel() for other in axes.figure.axes] == ["", "score"]
+
+
+def test_no_words_of_a_tree_lie_on_each_other_and_no_lines_cross() -> None:
+    tree = Tree.from_text(SENTENCE)
+    scored = Tree(tree.parents, tree.values, tree.labels, np.linspace(-1, 1, len(tree)))
+    for drawn, layout in [(tree, "constrained"), (scored, "constrained"), (tree, None), (scored, "tight")]:
+        figure = Figure(figsize=(6, 4), layout=layout)  # type: ignore[arg-type]
+        axes = plot_tree(figure.subplots(), drawn)
+        figure.draw_without_rendering()
+        boxes = [text.get_window_extent() for text in axes.texts]
+        assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+        assert all(axes.bbox.y0 - 1 <= box.y0 and box.y1 <= axes.bbox.y1 + 1 for box in boxes)
+        lines = [np.asarray(path.vertices) for path in axes.collections[0].get_paths()]
+        upright, level = ([line for line in lines if line[0, axis] == line[1, axis]] for axis in (0, 1))
+        assert len(upright) + len(level) == len(lines)
+        for (x, low), (_, high) in upright:
+            assert not any(left < x < right and low < y < high for (left, y), (right, _) in level)
+
+
+def test_long_labels_of_a_tree_are_cut_before_they_reach_anything(rng: np.random.Generator) -> None:
+    for tree in (Tree.from_text(SENTENCE), Tree.balanced(list("abcdefgh")), Tree.right_branching(list("abcdefg"))):
+        labels = ["label" * int(rng.integers(1, 5)) for _ in range(len(tree))]
+        for scores in (None, np.linspace(0, 1, len(tree))):
+            figure = Figure(figsize=(7, 5))
+            axes = plot_tree(figure.subplots(), Tree(tree.parents, tree.values, labels, scores))
+            figure.draw_without_rendering()
+            texts = [text for text in axes.texts if text.get_text().startswith("l")]
+            assert any(text.get_text().endswith("…") for text in texts)
+            boxes = [text.get_window_extent() for text in axes.texts]
+            assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+            lines = [np.asarray(path.vertices) for path in axes.collections[0].get_paths()]
+            ways = [axes.transData.transform(line) for line in lines]
+            for text in texts:
+                box = text.get_window_extent()
+                for (x, low), (other, high) in ways:
+                    assert not (x == other and box.x0 < x < box.x1 and low < box.y1 and box.y0 < high)
+
+
+@pytest.mark.parametrize(
+    ("tree", "words"),
+    [
+        (Tree([-1], ["alone"], ["S"], [0.5]), {"alone", "S", "0.50"}),
+        (Tree([-1]), {""}),
+        (Tree.from_text("(S (NP (N $x$)))"), {"S", "NP", "N", "$x$"}),
+        (Tree([1, -1, 1], ["he", "eats", "fish"], ["subj", "root", "obj"]), {"he", "root eats", "fish", "subj", "obj"}),
+        (Tree.from_nested((np.ones(3), np.ones(3))), {"<3>"}),
+        (Tree.from_nested(("a" * 50, "b")), {"a" * 19 + "…", "b"}),
+        (Tree([-1, 0], ["x", "y"], scores=[np.nan, np.nan]), {"x", "y"}),
+        (Tree([-1, 0], ["x", "y"], scores=[-12345.0, np.nan]), {"x", "y", "-1e4"}),
+    ],
+)
+def test_odd_trees_can_be_drawn(tree: Tree, words: set[str]) -> None:
+    figure = Figure(layout="constrained")
+    axes = plot_tree(figure.subplots(), tree)
+    figure.canvas.draw()
+    assert {text.get_text() for text in axes.texts} == words
+
+
+@pytest.mark.parametrize("make", [Tree.left_branching, Tree.right_branching])
+def test_ten_thousand_levels_can_be_drawn_with_few_words(make: Callable[[range], Tree]) -> None:
+    tree = make(range(10_000))
+    labelled = Tree(tree.parents, tree.values, ["label"] * len(tree), np.arange(len(tree)))
+    axes = plot_tree(Figure().subplots(), labelled)
+    assert 5 < len(axes.texts) < 200
+    assert len(axes.collections[0].get_paths()) == 3 * 9_999
+
+
+def test_what_is_no_tree_cannot_be_drawn() -> None:
+    with pytest.raises(saiki.ArgumentError, match=r"tree must be a Tree; got tuple\. Try saiki\.trees\.as_tree"):
+        plot_tree(Figure().subplots(), ("a", "b"))  # type: ignore[arg-type]

@@ -74,8 +74,9 @@ def parsed(text: str, labelled: bool, source: str, several: bool = False) -> Ite
                 )  # fmt: skip
             opening = opened.pop()
             if CLOSING[opening.group()] != word:
+                rule = f"close the bracket of {place_in(text, opening.start())} with one of its kind"
                 raise fault(
-                    text, match.start(), source, f"close {place_in(text, opening.start())} with the same kind",
+                    text, match.start(), source, rule,
                     f"got {word!r} for {opening.group()!r}", f"Put {CLOSING[opening.group()]!r} there.",
                 )  # fmt: skip
             below = len(values) - 1 - node
