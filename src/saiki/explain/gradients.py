@@ -19,6 +19,7 @@ from saiki.arrays import Array, Params, as_count, as_float, check_params
 from saiki.cells import Cell, as_cell
 from saiki.errors import ArgumentError, DtypeError, GradientError
 from saiki.explain.columns import aligned
+from saiki.explain.problems import problem_of
 from saiki.layers import Embedding, Gradients, Layer, Network, Recurrent
 from saiki.layers.layer import map_state, precision_of
 from saiki.losses import Loss, loss_for
@@ -147,8 +148,7 @@ def check_gradients(
     (True, True, ['Wx', 'Wh', 'b', 'state.0', 'state.1', 'X'])
     """
     if hasattr(model, "network_problem"):
-        given = {"lengths": lengths, "sample_weight": sample_weight}  # not every estimator takes both
-        problem = model.network_problem(X, y, **{name: value for name, value in given.items() if value is not None})
+        problem = problem_of(model, X, y, lengths=lengths, sample_weight=sample_weight)
         return check_gradients(
             problem.network, problem.X, problem.y, problem.params if params is None else params,
             loss=loss or problem.loss, lengths=problem.lengths, sample_weight=problem.sample_weight,
