@@ -16,7 +16,8 @@ from saiki.errors import (
     SaikiError,
     ShapeError,
 )
-from saiki.explain.gradients import Certificate, check_gradients
+from saiki.explain.certificate import Certificate
+from saiki.explain.gradients import check_gradients
 from saiki.explain.microscope import trace
 from saiki.explain.traces import LayerTrace, Trace
 from saiki.explain.truncation import Truncation, truncation_error

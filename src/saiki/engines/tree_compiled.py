@@ -39,7 +39,7 @@ BLOCK_ROWS = 512
 WORK_FOR_THREADS = 300_000
 """Multiplications of a walk above which a second thread pays."""
 
-PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
+PRECISIONS = (np.float32, np.float64)
 
 GRADIENTS = {"Wx": "dwx", "Wh": "dwh", "b": "dbias"}
 """What the walk down calls the gradient of a parameter."""
@@ -64,7 +64,8 @@ def _kernel(cell: TreeCell, up: bool, dtype: Any) -> int:
 
 def climb(cell: TreeCell, params: Params, X: Array, nodes: Nodes) -> tuple[Array, TreeTape]:
     """Run the recursion from the leaves to the roots. See ``saiki.engines.tree_tape.TreeEngine``."""
-    dtype, (F, GH) = X.dtype, params["Wx"].shape
+    dtype: Any = X.dtype.type
+    F, GH = params["Wx"].shape
     if dtype not in PRECISIONS or any(param.dtype != dtype for param in params.values()):
         dtypes = ", ".join(sorted({str(array.dtype) for array in (X, *params.values())}))
         raise DtypeError(f"the compiled engine takes float32 or float64; got {dtypes}. Use engine='reference'.")
@@ -87,13 +88,14 @@ def climb(cell: TreeCell, params: Params, X: Array, nodes: Nodes) -> tuple[Array
     for r, run in enumerate(runs_of(cell)):
         weights[f"wh_{r}"] = _packed(params["Wh"][rows_of(run, H), columns_of(run.source, run, H)])
     held = [values | weights | _own(levels, s, H, dtype) for s in range(n_slices)]
-    _run(_kernel(cell, True, dtype.type), climb_arguments(cell), held, n_threads)
+    _run(_kernel(cell, True, dtype), climb_arguments(cell), held, n_threads)
     return tape.states["h"][levels.rows], replace(tape, plan=Walked(n_threads, values))
 
 
 def descend(cell: TreeCell, params: Params, tape: TreeTape, dH: Array) -> tuple[Params, Array]:
     """Walk back from the roots to the leaves. See ``saiki.engines.tree_tape.TreeEngine``."""
-    levels, (N, G, H), dtype = tape.levels, tape.a.shape, tape.a.dtype
+    levels, (N, G, H) = tape.levels, tape.a.shape
+    dtype: Any = tape.a.dtype.type
     plan: Walked = tape.plan
     values = dict(plan.values)
     for name in cell.states:
@@ -108,7 +110,7 @@ def descend(cell: TreeCell, params: Params, tape: TreeTape, dH: Array) -> tuple[
         values[f"wh_back_{r}"] = _packed(params["Wh"][rows_of(run, H), columns_of(run.source, run, H)].T)
     shapes = {GRADIENTS.get(name, f"dvector_{name}"): param.shape for name, param in params.items()}
     shapes = {"dwh": (0, 0), "dbias": (G * H,)} | shapes
-    columns = products(dtype.type)["columns"]
+    columns = products(dtype)["columns"]
     held = [
         values
         | _own(levels, s, H, dtype)
@@ -116,7 +118,7 @@ def descend(cell: TreeCell, params: Params, tape: TreeTape, dH: Array) -> tuple[
         | {"block": np.empty((BLOCK_ROWS, 2 * H), dtype), "panels": np.empty(BLOCK_ROWS * (G * H + columns), dtype)}
         for s in range(len(levels.starts))
     ]
-    _run(_kernel(cell, False, dtype.type), descend_arguments(cell), held, plan.n_threads)
+    _run(_kernel(cell, False, dtype), descend_arguments(cell), held, plan.n_threads)
     grads = {}
     for name in params:
         first, *others = (own[GRADIENTS.get(name, f"dvector_{name}")] for own in held)
@@ -136,7 +138,7 @@ def _share(work: int, n_trees: int) -> tuple[int, int]:
 
 def _own(levels: Levels, s: int, H: int, dtype: Any) -> dict[str, Array]:
     """Return what a slice has of its own."""
-    spare = products(dtype.type)["columns"] * 8
+    spare = products(dtype)["columns"] * 8
     return {
         "starts": levels.starts[s],
         "with_input": np.ascontiguousarray(levels.with_input[s]),
@@ -148,9 +150,10 @@ def _own(levels: Levels, s: int, H: int, dtype: Any) -> dict[str, Array]:
 def _packed(W: Array) -> Array:
     """Return a matrix as the panels that ``product`` takes."""
     K, N = W.shape
-    width = width_of(N, W.dtype.type)
-    panels = np.empty((-(-N // width), K, width), W.dtype)
-    products(W.dtype.type)["pack"](W, panels)
+    dtype: Any = W.dtype.type
+    width = width_of(N, dtype)
+    panels = np.empty((-(-N // width), K, width), dtype)
+    products(dtype)["pack"](W, panels)
     return panels
 
 

@@ -66,8 +66,8 @@ def descend(cell: TreeCell, params: Params, tape: TreeTape, dH: Array) -> tuple[
     for level, (first, last) in reversed(list(enumerate(_bounds(levels)))):
         here = slice(first, last)
         now = _views(cell, tape, params, first, last) | {f"d{s}": dstate[s][here] for s in cell.states}
-        grads = _as_tuple(cell.functions["backward"](*(now[name] for name in cell.wants)))
-        for name, grad in zip(cell.takes, grads, strict=True):
+        found = _as_tuple(cell.functions["backward"](*(now[name] for name in cell.wants)))
+        for name, grad in zip(cell.takes, found, strict=True):
             kind = cell.kinds[name]
             if kind in ("sum", "input"):
                 da[here, cell.inputs.index(name)] = grad

@@ -30,7 +30,7 @@ class Words(NamedTuple):
 SEQUENCES = Words("sequence", "step")
 
 
-class Inputs(Protocol):
+class Given(Protocol):
     """Inputs as they came: examples that have rows, as a sequence has steps."""
 
     @property
@@ -240,7 +240,7 @@ def as_labels(values: Any) -> Array:
     return array
 
 
-def read_per_row(argument: str, values: Any, inputs: Inputs) -> Ragged:
+def read_per_row(argument: str, values: Any, inputs: Given) -> Ragged:
     """Return one value, or one row of them, for each row that exists.
 
     Args:
@@ -280,7 +280,7 @@ def _described(values: Any) -> str:
         return f"{len(values)} of different sizes"
 
 
-def read_weights(sample_weight: Any, inputs: Inputs, per_row: bool) -> Array | Ragged | None:
+def read_weights(sample_weight: Any, inputs: Given, per_row: bool) -> Array | Ragged | None:
     """Return checked weights, for each example ``(B,)`` or for each row.
 
     Raises:
@@ -308,7 +308,7 @@ def read_weights(sample_weight: Any, inputs: Inputs, per_row: bool) -> Array | R
     return weight
 
 
-def counting(weight: Array | Ragged | None, inputs: Inputs, per_row: bool) -> Array:
+def counting(weight: Array | Ragged | None, inputs: Given, per_row: bool) -> Array:
     """Return which examples ``(B,)``, or which rows, have a weight that is not zero."""
     if weight is None:
         return np.ones(int(inputs.lengths.sum()) if per_row else len(inputs.X), bool)

@@ -9,7 +9,7 @@ from sklearn.utils.validation import column_or_1d
 from saiki.arrays import Array, check_finite
 from saiki.errors import ArgumentError, ShapeError
 from saiki.estimators.base import Metadata
-from saiki.estimators.inputs import Inputs, as_labels, read_per_row
+from saiki.estimators.inputs import Given, as_labels, read_per_row
 from saiki.estimators.outputs import OutputsEstimator
 from saiki.estimators.scaling import Scaling
 from saiki.losses import Loss, log_softmax
@@ -56,7 +56,7 @@ class Labels(OutputsEstimator):
         return self._like(inputs, log_softmax(outputs))
 
     @final
-    def _read_targets(self, y: Any, inputs: Inputs, counts: Array, each: bool, reset: bool) -> Array | Ragged:
+    def _read_targets(self, y: Any, inputs: Given, counts: Array, each: bool, reset: bool) -> Array | Ragged:
         one, row = inputs.words
         if each:
             rows = read_per_row("y", y, inputs)

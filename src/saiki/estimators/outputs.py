@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from saiki.arrays import Array, Params
 from saiki.errors import ArgumentError, ShapeError
 from saiki.estimators.base import Metadata, NetworkEstimator
-from saiki.estimators.inputs import Inputs, counting, read_weights
+from saiki.estimators.inputs import Given, counting, read_weights
 from saiki.estimators.scaling import Scaling
 from saiki.layers.layer import precision_of
 from saiki.training.examples import Examples, Ragged
@@ -34,7 +34,7 @@ class OutputsEstimator(NetworkEstimator):
         """Whether the network that was fitted says something of each row."""
 
     @abstractmethod
-    def _read_inputs(self, X: Any, metadata: Metadata, reset: bool) -> Inputs:
+    def _read_inputs(self, X: Any, metadata: Metadata, reset: bool) -> Given:
         """Return checked inputs, and the form in which they came."""
 
     @abstractmethod
@@ -56,7 +56,7 @@ class OutputsEstimator(NetworkEstimator):
     # The targets
 
     @abstractmethod
-    def _read_targets(self, y: Any, inputs: Inputs, counts: Array, each: bool, reset: bool) -> Array | Ragged:
+    def _read_targets(self, y: Any, inputs: Given, counts: Array, each: bool, reset: bool) -> Array | Ragged:
         """Return the targets as float64, NaN for those that are missing or do not count.
 
         With ``reset`` they decide how many outputs there are, ``n_outputs_``.
@@ -125,14 +125,14 @@ class OutputsEstimator(NetworkEstimator):
         return self._score(self._predicted(params, examples.X), examples.targets, examples.target_weights)
 
     @final
-    def _outputs(self, X: Any, metadata: Metadata) -> tuple[Inputs, Array]:
+    def _outputs(self, X: Any, metadata: Metadata) -> tuple[Given, Array]:
         """Return what X is, and the outputs for each example or row ``(n, K)``."""
         check_is_fitted(self)
         inputs = self._read_inputs(X, metadata, False)
         return inputs, self._predicted(self.params_, inputs.X)
 
     @final
-    def _like(self, inputs: Inputs, values: Array) -> Any:
+    def _like(self, inputs: Given, values: Array) -> Any:
         """Return what was found from outputs: for each example or, where the network says each, in the form of X."""
         return inputs.like(values) if self.reads_each else values
 

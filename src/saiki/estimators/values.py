@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_array
 from saiki.arrays import Array
 from saiki.errors import ShapeError
 from saiki.estimators.base import Metadata
-from saiki.estimators.inputs import Inputs, read_per_row
+from saiki.estimators.inputs import Given, read_per_row
 from saiki.estimators.outputs import OutputsEstimator
 from saiki.estimators.scaling import Scaling
 from saiki.losses import Loss
@@ -37,7 +37,7 @@ class Values(OutputsEstimator):
         return values[:, 0] if self._one_value_ else values
 
     @final
-    def _read_targets(self, y: Any, inputs: Inputs, counts: Array, each: bool, reset: bool) -> Array | Ragged:
+    def _read_targets(self, y: Any, inputs: Given, counts: Array, each: bool, reset: bool) -> Array | Ragged:
         one, row = inputs.words
         rows = read_per_row("y", y, inputs) if each else None
         options = {"ensure_2d": False, "ensure_all_finite": "allow-nan", "input_name": "y", "allow_nd": True}

@@ -201,4 +201,5 @@ def _central(value: Function, at: Mapping[str, Array], name: str, direction: Arr
 
 
 def away_from_zero(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Draw numbers of either sign, none of them near zero."""
     return rng.uniform(0.2, 1.0, shape) * rng.choice([-1.0, 1.0], shape)

@@ -10,6 +10,7 @@ from saiki.arrays import Array, Params, as_count, as_float, check_params
 from saiki.cells import Cell, as_cell
 from saiki.errors import ArgumentError, DtypeError
 from saiki.explain.certificate import Certificate, away_from_zero, certified
+from saiki.explain.problems import problem_of
 from saiki.explain.tree_gradients import TREE_MODELS, check_tree_gradients, draw_params
 from saiki.layers import Embedding, Gradients, Layer, Network, Recurrent
 from saiki.layers.layer import map_state, precision_of
@@ -63,17 +64,16 @@ def check_gradients(
     (True, True, ['Wx', 'Wh', 'b', 'state.0', 'state.1', 'X'])
     """
     if hasattr(model, "network_problem"):
-        given = {"lengths": lengths, "sample_weight": sample_weight}  # not every estimator takes both
-        problem = model.network_problem(X, y, **{name: value for name, value in given.items() if value is not None})
+        problem = problem_of(model, X, y, lengths=lengths, sample_weight=sample_weight)
         return check_gradients(
             problem.network, problem.X, problem.y, problem.params if params is None else params,
             loss=loss or problem.loss, lengths=problem.lengths, sample_weight=problem.sample_weight,
             seed=seed, engine=engine,
         )  # fmt: skip
     if isinstance(model, TREE_MODELS):
-        if lengths is not None:
-            raise ArgumentError("lengths are those of sequences; trees have none. Leave it out.")
-        return check_tree_gradients(model, X, y, params, loss, sample_weight, seed, engine)
+        return check_tree_gradients(
+            model, X, y, params, loss, lengths, sample_weight, as_count("seed", seed, 0), engine
+        )
     layer = _as_layer(model)
     if y is not None and not isinstance(layer, Network):
         raise ArgumentError(f"y goes with a network; got a {type(layer).__name__}. Leave y out.")
@@ -144,12 +144,6 @@ def _draw_input(layer: Layer, rng: np.random.Generator) -> Array:
     if n_tokens is not None:
         return rng.integers(n_tokens, size=(*DRAWN, 1))
     return away_from_zero(rng, (*DRAWN, layer.sizes[0] or 2))
-
-
-def draw_params(layer: Layer, rng: np.random.Generator, dtype: np.dtype[Any]) -> Params:
-    drawn = layer.init(rng, dtype=dtype)
-    constants = (name for name, p in layer.parameters().items() if p.fan_in is None)
-    return drawn | {name: away_from_zero(rng, drawn[name].shape).astype(dtype) for name in constants}
 
 
 def _parts(state: Any, name: str = "state") -> dict[str, Array]:

@@ -22,6 +22,7 @@ from saiki.cells.functions import argument
 from saiki.engines import reference
 from saiki.errors import ArgumentError, choose
 from saiki.explain.lags import lag_matrices, mean_by_lag
+from saiki.explain.problems import problem_of
 from saiki.explain.traces import Kept, LayerTrace, Trace
 from saiki.explain.walk import Part, Recurrence, Unit, head_of, units_of, walk_back
 from saiki.layers import Conv1D, Dense, Layer
@@ -96,7 +97,7 @@ def trace(
             )
         if params is None and model.network_problem().params is None:
             raise ArgumentError(f"model must be fitted before it is traced; this {type(model).__name__} is not.")
-        problem = model.network_problem(X, y, lengths, sample_weight)
+        problem = problem_of(model, X, y, lengths=lengths, sample_weight=sample_weight)
         seen = trace(
             problem.network, problem.X, problem.y, problem.params if params is None else params,
             loss=loss or problem.loss, lengths=problem.lengths, sample_weight=problem.sample_weight,

@@ -14,7 +14,7 @@ from saiki.layers import Gradients
 from saiki.layers.layer import precision_of
 from saiki.losses import Loss, loss_for
 from saiki.trees import Forest, Recursive, Tree, TreeNetwork
-from saiki.trees.parser import Parser
+from saiki.trees.parser import Parser, shapes_of
 from saiki.trees.recursive import as_forest
 
 TREE_MODELS = TreeCell, Recursive, TreeNetwork, Parser
@@ -30,36 +30,38 @@ def check_tree_gradients(
     y: Any,
     params: Params | None,
     loss: str | Loss | None,
+    lengths: Any,
     sample_weight: Any,
     seed: int,
     engine: str | None,
 ) -> Certificate:
     """Compare every gradient of a model over trees with the true one; see ``check_gradients``."""
     model = Recursive(model, 2, 3) if isinstance(model, TreeCell) else model
-    if y is not None and not isinstance(model, TreeNetwork):
+    if y is not None and isinstance(model, Recursive):
         raise ArgumentError(f"y goes with a network; got a {type(model).__name__}. Leave y out.")
-    if y is None and loss is not None:
-        raise ArgumentError("loss goes with y, the targets that it is the loss of; give both or neither.")
-    rng = np.random.default_rng(seed)
+    if loss is not None and (y is None or isinstance(model, Parser)):
+        raise ArgumentError("loss goes with y, the targets of a TreeNetwork, that it is the loss of; leave it out.")
     if params is not None:
         check_params(params, {name: p.shape for name, p in model.parameters().items()})
+    rng = np.random.default_rng(seed)
+    if isinstance(model, Parser):
+        return _check_parser(model, X, y, params, lengths, sample_weight, rng, engine)
+    if lengths is not None:
+        raise ArgumentError("lengths are those of sequences; trees have none. Leave it out.")
     forest = draw_forest(model, rng) if X is None else as_forest(X)
-    dtype = precision_of(params) if params else np.dtype(forest.inputs.dtype if not forest.of_tokens else np.float64)
+    dtype = precision_of(params) if params else np.dtype(np.float64 if forest.of_tokens else forest.inputs.dtype)
     params = draw_params(model, rng, dtype) if params is None else params
-    Y = None if isinstance(model, Parser) else _forward(model, params, forest, engine, seed)[0]
-    dY = None if Y is None else away_from_zero(rng, Y.shape).astype(Y.dtype)
+    Y, _ = _forward(model, params, forest, engine, seed)
+    dY, of_loss = away_from_zero(rng, Y.shape).astype(Y.dtype), loss or loss_for(Y, y)
 
     def run(of: Params, forest: Forest, engine: str | None) -> tuple[Any, Callable[[], Gradients]]:
         """Run the model to one number, and promise its gradients; dropout is the same every time."""
-        if isinstance(model, Parser):
-            total, grads = model.loss_and_gradients(of, forest, sample_weight, engine)
-            return total, lambda: grads
         if y is not None:
-            again, of_loss = np.random.default_rng(seed), loss or loss_for(Y, y)
+            again = np.random.default_rng(seed)
             total, grads = model.loss_and_gradients(of, forest, y, of_loss, sample_weight, engine, again)
             return total, lambda: grads
-        Y_now, tape = _forward(model, of, forest, engine, seed)
-        return (Y_now * dY).sum(), lambda: model.backward(of, tape, dY)
+        Y, tape = _forward(model, of, forest, engine, seed)
+        return (Y * dY).sum(), lambda: model.backward(of, tape, dY)
 
     def value(at: Mapping[str, Array]) -> Any:
         moved = forest if forest.of_tokens else replace(forest, inputs=at["X"])
@@ -70,6 +72,38 @@ def check_tree_gradients(
     if not forest.of_tokens:
         found["X"] = grads.X
         at["X"] = np.where(forest.has_input[:, None], forest.inputs, 0)
+    return certified(repr(model), value, at, found, rng, dtype == np.float32)
+
+
+def _check_parser(
+    model: Parser,
+    X: Any,
+    y: Any,
+    params: Params | None,
+    lengths: Any,
+    sample_weight: Any,
+    rng: np.random.Generator,
+    engine: str | None,
+) -> Certificate:
+    """Compare the gradients of a margin loss with the true ones; so near by, the search finds the same trees."""
+    if (X is None) != (y is None):
+        raise ArgumentError("X and y, the known trees of its sequences, go together; give both or neither.")
+    dtype = precision_of(params) if params else np.dtype(np.float64)
+    if X is None:
+        lengths = np.array(DRAWN_SIZES)
+        shape = len(lengths), int(lengths.max()), model.sizes[0]
+        X = rng.integers(model.n_tokens, size=shape) if model.n_tokens else away_from_zero(rng, shape)
+        y = shapes_of([Tree.left_branching(list(range(length))) for length in lengths.tolist()])
+    X, y = np.asarray(X), y if isinstance(y, Forest) else shapes_of(y)
+    params = draw_params(model, rng, dtype) if params is None else params
+
+    def value(at: Mapping[str, Array]) -> Any:
+        of = {name: at[name] for name in params}
+        return model.loss_and_gradients(of, at.get("X", X), y, lengths, sample_weight, "reference")[0]
+
+    _, grads = model.loss_and_gradients(params, X, y, lengths, sample_weight, engine)
+    found = dict(grads.params) | ({} if model.n_tokens else {"X": grads.X})
+    at = dict(params) | ({} if model.n_tokens else {"X": X})
     return certified(repr(model), value, at, found, rng, dtype == np.float32)
 
 
@@ -87,7 +121,7 @@ def draw_forest(model: Any, rng: np.random.Generator) -> Forest:
                 parents.append(node)
             free.remove(node)
         leaf = np.bincount(np.array(parents) + 1, minlength=len(parents) + 1)[1:] == 0
-        has = leaf | (rng.random(len(parents)) < (0 if isinstance(model, Parser) else 0.5))
+        has = leaf | (rng.random(len(parents)) < 0.5)
         inputs = (
             rng.integers(n_tokens, size=len(parents)) if n_tokens else away_from_zero(rng, (len(parents), n_features))
         )

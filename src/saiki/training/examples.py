@@ -41,7 +41,10 @@ class Inputs(Held, Protocol):
         """Return for each row the number of its example."""
 
     def beside(self, part: Held, which: Array) -> Any:
-        """Return what some of the examples have, such as a target for each row, as it goes beside ``pad(which)``."""
+        """Return what some of the examples have, such as a target for each row, as it goes beside ``pad(which)``.
+
+        An array with one entry for each example, such as their weights, goes there as it is.
+        """
 
 
 @final

@@ -113,7 +113,7 @@ def train(
         ArgumentError: the network has dropout, and no rng is given.
         DivergenceError: the loss, or a parameter after its update, is no longer finite; the last ``Step`` was.
 
-    >>> from saiki import Dense, SimpleRNN
+    >>> from saiki import Dense, Network, SimpleRNN
     >>> from saiki.optimizers import sgd
     >>> network = Network([SimpleRNN(1, 4), Dense(4, 1)])
     >>> params = network.init(np.random.default_rng(0))

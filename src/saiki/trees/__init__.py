@@ -2,8 +2,9 @@
 
 from saiki.trees.forest import Forest, vocabulary_of
 from saiki.trees.network import TreeNetwork
+from saiki.trees.parser import Parser
 from saiki.trees.reading import as_tree, read_trees
 from saiki.trees.recursive import Recursive
 from saiki.trees.tree import Tree
 
-__all__ = ["Forest", "Recursive", "Tree", "TreeNetwork", "as_tree", "read_trees", "vocabulary_of"]
+__all__ = ["Forest", "Parser", "Recursive", "Tree", "TreeNetwork", "as_tree", "read_trees", "vocabulary_of"]

@@ -275,8 +275,7 @@ def shapes_of(trees: Sequence[Tree]) -> Forest:
         places[number[tree.children]] = np.arange(len(tree.children)) % 2
         parts.append((np.where(above < 0, -1, number[above]), places, tree.heights[order]))
     lengths = np.array([len(tree) for tree in trees], np.int64)
-    parents, places, heights = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Forest(lengths, parents, places, heights, np.zeros((len(parents), 0)), np.zeros(len(parents), bool))
+    return _without_inputs(lengths, *(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def forest_of(joins: Joins, lengths: Array) -> Forest:
@@ -292,8 +291,11 @@ def forest_of(joins: Joins, lengths: Array) -> Forest:
             parents[of, children[:, side]], places[of, children[:, side]] = node, side
         heights[of, node] = 1 + heights[of[:, None], children].max(axis=1)
     there = np.arange(parents.shape[1]) < n_nodes[:, None]
-    flat = [part[there] for part in (parents, places, heights)]
-    return Forest(n_nodes, *flat, np.zeros((len(flat[0]), 0)), np.zeros(len(flat[0]), bool))
+    return _without_inputs(n_nodes, parents[there], places[there], heights[there])
+
+
+def _without_inputs(lengths: Array, parents: Array, places: Array, heights: Array) -> Forest:
+    return Forest(lengths, parents, places, heights, np.zeros((len(parents), 0)), np.zeros(len(parents), bool))
 
 
 def spans_of(forest: Forest) -> Array:

@@ -13,7 +13,7 @@ from saiki.arrays import Array
 
 States: TypeAlias = dict[str, Array]
 Join: TypeAlias = Callable[[States, States], tuple[States, Array]]
-"""The states of left and right items, by name ``(n, H)``, to those of what they are joined to, and its score ``(n,)``."""
+"""From the states of left and right items, by name ``(n, H)``, to those of what they become, and its score ``(n,)``."""
 
 
 class Joins(NamedTuple):
@@ -47,7 +47,7 @@ def search(join: Join, leaves: States, lengths: Array, beam: int = 1, penalty: A
     B, T, _ = leaves["h"].shape
     n_joins, R, rows = max(T - 1, 0), B * beam, np.repeat(np.arange(B), beam)
     length = lengths[rows]
-    held = _begin(leaves, rows, T, length)
+    held = _begin(leaves, rows)
     held["total"][np.arange(R) % beam > 0] = -np.inf  # at first there is one way only
     spell = np.random.default_rng(0).integers(1 << 63, size=(T, T + 1))  # a sum of these tells sets of spans apart
 
@@ -94,14 +94,15 @@ def search(join: Join, leaves: States, lengths: Array, beam: int = 1, penalty: A
     return Joins(held["children"][best], held["spans"][best], held["scores"][best])
 
 
-def _begin(leaves: States, rows: Array, T: int, length: Array) -> dict[str, Array]:
+def _begin(leaves: States, rows: Array) -> dict[str, Array]:
     """Return what is known of each way: a row for each.
 
     "node", "end" and "begin" are the node of the item that begins at a place, where it ends, and where what ends at a
     place begins; "state ..." are those of all nodes; "joined ...", "score" and "worth" are what the item that begins at
     a place would be if joined with the next, and how good that is.
     """
-    R, H, n_joins = len(rows), leaves["h"].shape[2], max(T - 1, 0)
+    (_, T, H), R = leaves["h"].shape, len(rows)
+    n_joins = max(T - 1, 0)
     dtype, places = leaves["h"].dtype, np.arange(T + 1)
     held = {
         "node": np.tile(places[:T], (R, 1)),
