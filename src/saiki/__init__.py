@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from saiki import cells, initializers, losses, optimizers, training
-from saiki.cells import Cell
+from saiki import cells, initializers, losses, optimizers, training, trees
+from saiki.cells import Cell, TreeCell
 from saiki.engines.threads import limit_threads
 from saiki.errors import (
     ArgumentError,
@@ -39,13 +39,17 @@ from saiki.layers import (
     Stream,
     conv_output_size,
 )
+from saiki.trees import Recursive, Tree, TreeNetwork
 
 if TYPE_CHECKING:
     from saiki.estimators import (
+        ParserNetwork,
         RNNClassifier,
         RNNRegressor,
         ScratchSimpleRNNClassifier,
         SequenceScaler,
+        TreeRNNClassifier,
+        TreeRNNRegressor,
         load,
         save,
         sequence_permutation_importance,
@@ -76,10 +80,12 @@ __all__ = [
     "LayerNorm",
     "LayerTrace",
     "Network",
+    "ParserNetwork",
     "RNNClassifier",
     "RNNRegressor",
     "Readout",
     "Recurrent",
+    "Recursive",
     "SaikiError",
     "ScratchSimpleRNNClassifier",
     "SequenceScaler",
@@ -87,6 +93,11 @@ __all__ = [
     "SimpleRNN",
     "Stream",
     "Trace",
+    "Tree",
+    "TreeCell",
+    "TreeNetwork",
+    "TreeRNNClassifier",
+    "TreeRNNRegressor",
     "Truncation",
     "cells",
     "check_gradients",
@@ -101,12 +112,13 @@ __all__ = [
     "sequences",
     "trace",
     "training",
+    "trees",
     "truncation_error",
 ]
 
 LAZY = {
-    "RNNClassifier", "RNNRegressor", "ScratchSimpleRNNClassifier", "SequenceScaler", "load", "save",
-    "sequence_permutation_importance", "sequences",
+    "ParserNetwork", "RNNClassifier", "RNNRegressor", "ScratchSimpleRNNClassifier", "SequenceScaler",
+    "TreeRNNClassifier", "TreeRNNRegressor", "load", "save", "sequence_permutation_importance", "sequences",
 }  # fmt: skip
 """The names that need scikit-learn, which is imported when the first of them is asked for."""
 

@@ -17,9 +17,11 @@ from saiki.estimators.base import NetworkEstimator
 from saiki.estimators.classifier import RNNClassifier
 from saiki.estimators.inputs import knows_inputs
 from saiki.estimators.options import check_parameters, optimizer_of
+from saiki.estimators.parser import ParserNetwork
 from saiki.estimators.regressor import RNNRegressor
 from saiki.estimators.scaling import Scaling, SequenceScaler
 from saiki.estimators.scratch import ScratchSimpleRNNClassifier
+from saiki.estimators.trees import TreeRNNClassifier, TreeRNNRegressor
 from saiki.training.epochs import Epoch
 
 NOT_NEEDED = {"callbacks", "random_state"}
@@ -28,7 +30,16 @@ NOT_NEEDED = {"callbacks", "random_state"}
 SCALINGS = {"_scaling", "_target_scaling"}
 
 KINDS: dict[str, Any] = {
-    cls.__name__: cls for cls in (RNNClassifier, RNNRegressor, ScratchSimpleRNNClassifier, SequenceScaler)
+    cls.__name__: cls
+    for cls in (
+        RNNClassifier,
+        RNNRegressor,
+        TreeRNNClassifier,
+        TreeRNNRegressor,
+        ParserNetwork,
+        ScratchSimpleRNNClassifier,
+        SequenceScaler,
+    )
 }
 """What a file may hold; its word for it is looked up here and nowhere else."""
 
@@ -201,6 +212,9 @@ def _sound_scaler(estimator: Any) -> bool:
 SOUND: dict[type, Callable[[Any], bool]] = {
     RNNClassifier: _sound_network,
     RNNRegressor: _sound_network,
+    TreeRNNClassifier: _sound_network,
+    TreeRNNRegressor: _sound_network,
+    ParserNetwork: _sound_network,
     ScratchSimpleRNNClassifier: _sound_scratch,
     SequenceScaler: _sound_scaler,
 }

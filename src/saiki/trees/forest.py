@@ -117,6 +117,14 @@ class Forest:
         nodes = places_in(self.starts, self.lengths, which)
         return Forest(self.lengths[which], *(part[nodes] for part in self._per_node))
 
+    def pad(self, which: Array) -> tuple["Forest", None]:
+        """Return some of the trees as a network takes them, which pads nothing."""
+        return self.select(which), None
+
+    def arrays(self) -> tuple[Array, ...]:
+        """Return arrays that together say all that the trees hold."""
+        return self.lengths, *self._per_node
+
     @staticmethod
     def joined(forests: "Sequence[Forest]") -> "Forest":
         """Return the trees of several forests, one forest after another."""

@@ -244,7 +244,7 @@ class TreeNetwork:
         X: "Forest | Sequence[Any]",
         y: npt.ArrayLike,
         loss: str | Loss = "cross_entropy",
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Sequence[float] | Array | None = None,
         engine: str | None = None,
         rng: np.random.Generator | None = None,
         total: float | None = None,
@@ -256,7 +256,8 @@ class TreeNetwork:
             X: a ``Forest``, or a list of trees with vectors.
             y: targets for the outputs, ``(B,)`` or ``(B, K)``, or for each node ``(N,)`` or ``(N, K)``; NaN is missing.
             loss: the name of a loss, or a loss itself.
-            sample_weight: how much each target counts, ``(B,)`` or ``(N,)``; None counts all alike.
+            sample_weight: how much each target counts: that of a tree ``(B,)``, or of each node ``(N,)``; None counts
+                all alike.
             engine: the name of an engine, or None for the default one.
             rng: the source of dropout; None drops nothing.
             total: what the weighted sum of the losses is divided by; see ``saiki.losses.evaluate``.
@@ -265,6 +266,8 @@ class TreeNetwork:
             ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
         """
         Y, tape = self.forward(params, X, engine, rng)
+        if OUTPUTS[self.output] and sample_weight is not None and len(sample_weight) == len(tape.forest):
+            sample_weight = np.asarray(sample_weight)[tape.forest.owners()]
         value, dY = evaluate(loss, Y, y, None, sample_weight, total)
         return value, self._backward(params, tape, dY)
 
@@ -277,7 +280,7 @@ class TreeNetwork:
         y: npt.ArrayLike,
         loss: str | Loss = "cross_entropy",
         *,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: Sequence[float] | Array | None = None,
         engine: str | None = None,
         rng: np.random.Generator | None = None,
         total: float | None = None,

@@ -159,10 +159,13 @@ class Parser:
     ) -> tuple[Any, Gradients]:
         """Return the mean margin loss, and its gradients.
 
-        The loss of a sequence is ``max(0, s(found) + margin * wrong - s(right))``: s is the score of a tree, ``found``
-        the tree that the search finds when each wrong join counts ``margin`` more, ``wrong`` how many it has, and
-        ``right`` the known tree (Socher et al. 2011, section 5, equations 5 to 8; Taskar et al. 2004). A join is wrong
-        if the known tree has none over the same items.
+        The tree that the search finds when each wrong join counts ``margin`` more is held against the known tree, and
+        so is every beginning of it: of what was joined in the first t steps the scores, and ``margin`` for each join
+        that the known tree has not, less the scores of the first t joins that the search makes of those that it has.
+        The loss of a sequence is the largest of these differences. It is not negative, and zero only if the search
+        finds the known tree, and by that margin. For whole trees it is the loss of Socher et al. (2011, section 5,
+        equations 5 to 8); since the search is not exact, that alone is blind to a right tree which has the higher
+        score, but is not found (Huang, Fayong and Guo 2012, "Structured perceptron with inexact search", section 5).
 
         Args:
             params: the parameters, as ``init`` makes them.
@@ -177,29 +180,31 @@ class Parser:
             ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
         """
         X, lengths = self._checked(X, lengths)
-        right = y if isinstance(y, Forest) else shapes_of(y)
         B, T, _ = X.shape
-        if not np.array_equal(right.lengths, np.maximum(2 * lengths - 1, 0)):
-            raise ShapeError("y must hold a tree for each sequence, with a leaf for each item and two children above.")
-        is_right = np.zeros((B, T, T + 1), bool)
-        is_right[right.owners(), *spans_of(right).T] = True
-        joins = self.parse(params, X, lengths, penalty=np.where(is_right, 0, self.margin))
-        found = forest_of(joins, lengths)
-        both = self._with_inputs(Forest.joined([found, right]), X, lengths)
+        is_right = _right_spans(y if isinstance(y, Forest) else shapes_of(y), lengths, T)
+        penalty = np.concatenate((np.where(is_right, 0, self.margin), np.where(is_right, 0, -np.inf)))
+        joins = self.parse(params, np.tile(X, (2, 1, 1)), np.tile(lengths, 2), penalty=penalty)
+        wrong = ~is_right[np.arange(B)[:, None], *np.moveaxis(joins.spans[:B], 2, 0)]
+        ahead = np.cumsum(joins.scores[:B] + self.margin * wrong - joins.scores[B:], axis=1)
+        exists = np.arange(T - 1) < lengths[:, None] - 1
+        ahead = np.where(exists, ahead, 0)
+        largest = ahead.max(axis=1, initial=0)
+        n_steps = np.where(largest > 0, (ahead == largest[:, None]).argmax(axis=1) + 1 if T > 1 else 0, 0)
+        counted = np.tile(np.arange(T - 1) < n_steps[:, None], (2, 1))
+
+        both = self._with_inputs(forest_of(joins, np.tile(lengths, 2)), X, lengths)
         Y, tape = self.network.forward(params, both, engine)
-        inner = both.heights > 0
-        scores = np.zeros(2 * B, Y.dtype)
-        np.add.at(scores, both.owners()[inner], Y[inner, 0])
-        n_wrong = np.bincount(found.owners(), ~is_right[found.owners(), *spans_of(found).T], B)
-        losses = scores[:B] + self.margin * n_wrong - scores[B:]
         weight = np.ones(B) if sample_weight is None else np.asarray(sample_weight, np.float64)
-        share = np.where(np.real(losses) > 0, weight, 0) / (total or weight.sum() or 1.0)
-        signed = np.concatenate((share, -share)).astype(np.real(Y).dtype)
-        grads = self.network.backward(params, tape, np.where(inner, signed[both.owners()], 0)[:, None].astype(Y.dtype))
+        share = (weight / (total or weight.sum() or 1.0)).astype(np.real(Y).dtype)
+        inner, of_step = both.heights > 0, np.tile(exists, (2, 1))
+        dY = np.zeros(Y.shape, Y.dtype)
+        dY[inner, 0] = (counted * np.concatenate((share, -share))[:, None])[of_step]
+        value = (Y * dY).sum() + (share[:, None] * self.margin * (wrong & counted[:B])).sum()
+        grads = self.network.backward(params, tape, dY)
         dX = np.zeros(X.shape, Y.dtype)
         if self.n_tokens is None:
             np.add.at(dX, _leaf_places(both, lengths), grads.X[both.heights == 0])
-        return (losses * share).sum(), Gradients(grads.params, dX, None)
+        return value, Gradients(grads.params, dX, None)
 
     def update(
         self,
@@ -250,6 +255,34 @@ class Parser:
         return replace(forest, inputs=inputs, has_input=known)
 
 
+def tree_of(children: Array, scores: Array, values: Sequence[Any]) -> Tree:
+    """Return what was joined of one sequence as a tree, numbered in reading order, with the scores of its joins.
+
+    Args:
+        children: the numbers of the nodes joined ``(L - 1, 2)``, as in ``Joins``: leaves are 0 to L - 1.
+        scores: the score of each join ``(L - 1,)``.
+        values: what stands at the leaves, L tokens or vectors.
+
+    >>> str(tree_of(np.array([[1, 2], [0, 3]]), np.array([0.5, 2.0]), ["a", "b", "c"]))
+    '(a (b c))'
+    """
+    L, joined = len(values), children.tolist()
+    parents: list[int] = []
+    held: list[Any] = []
+    worth: list[float] = []
+    waiting = [(2 * L - 2, -1)]
+    while waiting:
+        node, parent = waiting.pop()
+        number = len(parents)
+        parents.append(parent)
+        held.append(values[node] if node < L else None)
+        worth.append(float("nan") if node < L else float(scores[node - L]))
+        if node >= L:
+            left, right = joined[node - L]
+            waiting += [(right, number), (left, number)]
+    return Tree(parents, held, scores=worth)
+
+
 def shapes_of(trees: Sequence[Tree]) -> Forest:
     """Return the shapes of binary trees, numbered anew: leaves first, left to right, and children before parents.
 
@@ -292,6 +325,15 @@ def forest_of(joins: Joins, lengths: Array) -> Forest:
         heights[of, node] = 1 + heights[of[:, None], children].max(axis=1)
     there = np.arange(parents.shape[1]) < n_nodes[:, None]
     return _without_inputs(n_nodes, parents[there], places[there], heights[there])
+
+
+def _right_spans(known: Forest, lengths: Array, T: int) -> Array:
+    """Return which joins from one place to another known trees have ``(B, T, T + 1)``."""
+    if not np.array_equal(known.lengths, 2 * lengths - 1):
+        raise ShapeError("y must hold a tree for each sequence, with a leaf for each item and two children above.")
+    right = np.zeros((len(lengths), T, T + 1), bool)
+    right[known.owners(), *spans_of(known).T] = True
+    return right
 
 
 def _without_inputs(lengths: Array, parents: Array, places: Array, heights: Array) -> Forest:
