@@ -23,7 +23,7 @@ from saiki.tasks.nested_lists import (
 )
 from saiki.trees import Tree
 
-BY_NAME = {
+BY_NAME: dict[str, Any] = {
     "MIN": min,
     "MAX": max,
     "MED": statistics.median_low,
@@ -140,7 +140,7 @@ def folded(node: int, tree: Tree, closing: bool) -> Any:
         return tree.values[node]
     made: Any = f"[{tree.values[node]}"
     for child in np.flatnonzero(tree.parents == node):
-        made = (made, folded(child, tree, closing))
+        made = (made, folded(int(child), tree, closing))
     return (made, "]") if closing else made
 
 
@@ -189,7 +189,7 @@ def test_nodes_of_any_numbering_are_evaluated() -> None:
         ("[[MIN 1 2] 3]", "one of MIN, MAX, MED, SM.*got None at node 0"),
         ("[[MIN 1 2]]", "one of MIN, MAX, MED, SM"),
         ("[MAX]", "digits from 0 to 9 at its leaves; got 'MAX'"),
-        ("[1 2]", "got 1"),
+        ("[1 2]", "got '1'"),
         ("[MAX 1 2", "stays open"),
         ("MAX", "got 'MAX'"),
     ],
@@ -204,7 +204,7 @@ def test_what_is_no_expression_is_refused(use: Any) -> None:
     for tree, says in (
         (Tree([-1, 0], ["MAX", "1"]), "at its leaves; got '1' at node 1"),
         (Tree([-1, 0], ["MAX", 10]), "at its leaves; got 10 at node 1"),
-        (Tree([-1, 0], ["MAX", np.array([1.0])][1:] * 2), "at its leaves; got a|every node"),
+        (Tree([-1, 0], [np.ones(1)] * 2), "at every node with children; got a ndarray at node 0"),
         (Tree([-1, 0], [None, 1]), "at every node with children; got None at node 0"),
         ("[MAX 1 2]", "must be a Tree; got .* Use tree_of"),
     ):

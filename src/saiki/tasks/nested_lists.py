@@ -67,7 +67,10 @@ def draw(
     Operators, digits and the number of arguments, from 2 to ``max_arguments``, are all equally likely. One argument,
     drawn evenly, is as deep as the depth asks for; of the others three in four are digits, and the rest lists whose
     depth is an even draw from 1 to that. Where the nodes run short, lists have fewer arguments, and more digits among
-    them.
+    them. What was drawn before is drawn again, so that of many lists of depth 1 few are short.
+
+    MIN makes the low digits likelier and MAX the high ones, alike; MED, of even numbers the lower one, leans to the low
+    ones. Of 10,000 expressions of any one depth up to 6 each digit is the answer of 8 to 13 in a hundred.
 
     Args:
         rng: where they come from; the same generator gives the same expressions, those of a smaller n first.
