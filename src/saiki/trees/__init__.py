@@ -5,6 +5,19 @@ from saiki.trees.network import TreeNetwork
 from saiki.trees.parser import Parser
 from saiki.trees.reading import as_tree, read_trees
 from saiki.trees.recursive import Recursive
+from saiki.trees.spans import SpanScore, span_f1, span_score
 from saiki.trees.tree import Tree
 
-__all__ = ["Forest", "Parser", "Recursive", "Tree", "TreeNetwork", "as_tree", "read_trees", "vocabulary_of"]
+__all__ = [
+    "Forest",
+    "Parser",
+    "Recursive",
+    "SpanScore",
+    "Tree",
+    "TreeNetwork",
+    "as_tree",
+    "read_trees",
+    "span_f1",
+    "span_score",
+    "vocabulary_of",
+]
