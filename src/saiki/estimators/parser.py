@@ -236,7 +236,7 @@ class ParserNetwork(NetworkEstimator):
         assert isinstance(items, Items)
         assert isinstance(known, KnownTrees)
         weight = examples.weight if isinstance(examples.weight, np.ndarray) else None
-        return span_f1(self._trees(params, items), known.trees, weight).f1
+        return span_f1(self._trees(params, items), known.trees, weight)
 
     def _by_class(self, examples: Examples, order: Array) -> Array:  # noqa: ARG002
         return order

@@ -2,7 +2,7 @@
 
 from saiki.trees.forest import Forest, vocabulary_of
 from saiki.trees.network import TreeNetwork
-from saiki.trees.parser import Parser
+from saiki.trees.parser import Parser, tree_of
 from saiki.trees.reading import as_tree, read_trees
 from saiki.trees.recursive import Recursive
 from saiki.trees.spans import SpanScore, span_f1, span_score
@@ -19,5 +19,6 @@ __all__ = [
     "read_trees",
     "span_f1",
     "span_score",
+    "tree_of",
     "vocabulary_of",
 ]
