@@ -7,6 +7,7 @@ from click.exceptions import NoArgsIsHelpError
 
 from saiki.cli.adder import adder
 from saiki.cli.inspect import inspect
+from saiki.cli.tree import tree
 from saiki.errors import ArgumentError, SaikiError
 
 USAGE, FAILED, INTERRUPTED = 2, 1, 130
@@ -20,6 +21,7 @@ def saiki() -> None:
 
 saiki.add_command(adder)
 saiki.add_command(inspect)
+saiki.add_command(tree)
 
 
 def main() -> None:

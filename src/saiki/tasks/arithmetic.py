@@ -28,11 +28,15 @@ TOKENS: tuple[Token, ...] = (*NUMBERS, *OPERATORS)
 """The vocabulary of what is drawn."""
 
 BASELINES: dict[str, Callable[[Iterable[Any]], Tree]] = {
-    "left": Tree.left_branching,
-    "right": Tree.right_branching,
+    "left-branching": Tree.left_branching,
+    "right-branching": Tree.right_branching,
     "balanced": Tree.balanced,
+    "without precedence": lambda tokens: _from_the_left(list(tokens)),
 }
-"""Trees that look at no token; whoever finds trees has to do better."""
+"""Trees that look at no token; whoever finds trees has to do better.
+
+The last one joins each operator with the number after it, and that to what is before: all is right but precedence.
+"""
 
 
 def draw(rng: np.random.Generator, n: int, n_numbers: int | Sequence[int]) -> list[list[Token]]:
@@ -89,6 +93,13 @@ def tree_of(tokens: Sequence[Token]) -> Tree:
             joined = (joined, (waiting, term)) if waiting else term
             waiting, term = operator, number
     return Tree.from_nested((joined, (waiting, term)) if waiting else term)
+
+
+def _from_the_left(tokens: list[Token]) -> Tree:
+    joined: Any = tokens[0]
+    for operator, number in zip(tokens[1::2], tokens[2::2], strict=True):
+        joined = (joined, (operator, number))
+    return Tree.from_nested(joined)
 
 
 def _check(tokens: Sequence[Token]) -> None:

@@ -1,7 +1,8 @@
 """A progress bar, as one listener among others."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
@@ -33,6 +34,19 @@ def progress(events: Iterable[T], total: int, description: str) -> Iterator[T]:
     >>> list(progress("abc", 3, "reading"))
     ['a', 'b', 'c']
     """
+    with progress_bar(total, description) as show:
+        for count, event in enumerate(events, 1):
+            yield event
+            show(count, event)
+
+
+@contextmanager
+def progress_bar(total: int, description: str) -> Iterator[Callable[[float, object], None]]:
+    """Show a bar as ``progress`` does, and give a function to be told how much of ``total`` is done, and of the event.
+
+    >>> with progress_bar(10, "waiting") as show:
+    ...     show(2.5, None)
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -51,9 +65,7 @@ def progress(events: Iterable[T], total: int, description: str) -> Iterator[T]:
         redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
     ) as bar:
         task = bar.add_task(description, total=total, state="")
-        for event in events:
-            yield event
-            bar.update(task, advance=1, state=_state(event))
+        yield lambda done, event: bar.update(task, completed=done, state=_state(event))
 
 
 def _state(event: object) -> str:

@@ -12,6 +12,7 @@ from saiki.explain.plots.microscope import (
 from saiki.explain.plots.panels import panels_figure
 from saiki.explain.plots.style import FORMATS
 from saiki.explain.plots.training import moving_average, plot_accuracy, plot_loss, training_figure
+from saiki.explain.plots.tree_tasks import plot_by_depth, plot_f1, tree_tasks_figure
 from saiki.explain.plots.trees import plot_tree
 from saiki.explain.plots.unrolled import plot_unrolled
 
@@ -21,7 +22,9 @@ __all__ = [
     "moving_average",
     "panels_figure",
     "plot_accuracy",
+    "plot_by_depth",
     "plot_delta",
+    "plot_f1",
     "plot_lag_matrix",
     "plot_loss",
     "plot_losses_with_spread",
@@ -32,4 +35,5 @@ __all__ = [
     "plot_unrolled",
     "plot_weights",
     "training_figure",
+    "tree_tasks_figure",
 ]
