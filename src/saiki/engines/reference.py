@@ -148,7 +148,8 @@ def flow_back(cell: Cell, params: Params, tape: Tape, dH: Array, dstates: tuple[
             dx_parts[t, :n, g] = now[f"d{name}"]
     for name, d in dstate.items():
         seen_states[name][0] = d
-    return Flow(dx_parts.reshape(T, B, -1), dh_parts.reshape(T, B, -1), dvectors, seen_states)
+    R = len(cell.recurrent)  # no -1: there may be no sequences
+    return Flow(dx_parts.reshape(T, B, G * H), dh_parts.reshape(T, B, R * H), dvectors, seen_states)
 
 
 def weight_gradients(cell: Cell, params: Params, tape: Tape, flow: Flow, select: Callable[[Array], Array]) -> Params:

@@ -6,7 +6,6 @@ one is held to its numbers. Rows of a slice follow each other level by level, so
 of is a block of rows that has just been walked over, and still is in the cache.
 """
 
-from saiki.cells.functions import argument
 from saiki.cells.trees import TreeCell
 from saiki.cells.trees.cell import SIDES
 from saiki.engines.loops import MATRIX, PANELS, ROW, STEPS, WHOLES, fill
@@ -160,7 +159,7 @@ def _rows(cell: TreeCell, names: tuple[str, ...]) -> list[str]:
 
 def _child_rows(cell: TreeCell, names: tuple[str, ...]) -> list[str]:
     """Return lines that name, at place ``e``, the row of each quantity of a child."""
-    places = {argument("a", gate): f"edges[e, {k}]" for k, gate in enumerate(cell.child_gates)}
+    places = {name: f"edges[e, {k}]" for k, name in enumerate(cell.child_inputs)}
     places |= {name: f"child_saved_{name}[e]" for name in cell.child_saved} | {n: f"vector_{n}" for n in cell.vectors}
     places |= {f"{s}_child": f"s_{s}[children[e]]" for s in cell.states}
     return [f"row_{name} = {places[name]}" for name in dict.fromkeys(names) if name in places]

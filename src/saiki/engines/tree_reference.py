@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 
 from saiki.arrays import Array, Params
-from saiki.cells.functions import argument
 from saiki.cells.trees import TreeCell
 from saiki.cells.trees.cell import SIDES
 from saiki.engines.tree_tape import Levels, Nodes, Run, TreeTape, columns_of, rows_of, runs_of
@@ -42,8 +41,8 @@ def climb(cell: TreeCell, params: Params, X: Array, nodes: Nodes) -> tuple[Array
             seen = _seen(cell, tape, first, last)
             if cell.child is not None:
                 edges = _edges(levels, first, last)
-                for k, gate in enumerate(cell.child_gates):
-                    tape.edges[edges, k] = now[argument("a", gate)][levels.parents[edges] - first]
+                for k, name in enumerate(cell.child_inputs):
+                    tape.edges[edges, k] = now[name][levels.parents[edges] - first]
                 _add_products(cell, params, tape, seen, ("child",), edges)
                 _run_child(cell, tape, params, edges, first, last)
             _add_products(cell, params, tape, seen, ("pair", "left", "right", "sum"), slice(first, last))
@@ -130,7 +129,7 @@ def _views(cell: TreeCell, tape: TreeTape, params: Params, first: int, last: int
 
 def _child_views(cell: TreeCell, tape: TreeTape, params: Params, edges: slice) -> dict[str, Array]:
     """Return, for some children, a view of every quantity under its name in the equations."""
-    views = {argument("a", gate): tape.edges[edges, k] for k, gate in enumerate(cell.child_gates)}
+    views = {name: tape.edges[edges, k] for k, name in enumerate(cell.child_inputs)}
     views |= {name: saved[edges] for name, saved in tape.child_saved.items()}
     views |= {f"{name}_child": states[tape.levels.children[edges]] for name, states in tape.states.items()}
     return views | {name: params[name] for name in cell.vectors}

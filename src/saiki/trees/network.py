@@ -29,11 +29,13 @@ OUTPUTS = {"root": False, "each": True}
 
 
 class TreeNetworkTape(NamedTuple):
-    """What ``forward`` returns for ``backward``."""
+    """What ``forward`` returns for ``backward``; what it knows of the forest is its own, whatever becomes of that."""
 
     network: "TreeNetwork"
     engine: str | None
-    forest: Forest
+    roots: Array
+    mask: Array | None
+    n_nodes: int
     layers: tuple[Any, ...]
     output_shape: tuple[int, ...]
 
@@ -162,10 +164,10 @@ class TreeNetwork:
         if forest.of_tokens != (self.n_tokens is not None):
             has = "tokens, whose network begins with an Embedding" if forest.of_tokens else "vectors, not tokens"
             raise ArgumentError(f"X has {has}; this network begins with {type(self.layers[0]).__name__}.")
-        values, has_input = forest.inputs, forest.has_input
+        values = forest.inputs
         if not forest.of_tokens:
             values = as_float("X", values, precision_of(params))
-            check_finite("X", values[has_input])
+            check_finite("X", values[forest.has_input])
             check_one_precision({"X": values} | {f"params[{k!r}]": v for k, v in params.items()})
         return self._forward(params, forest, values, Context(None, engine, rng))
 
@@ -173,7 +175,9 @@ class TreeNetwork:
         self, params: Params, forest: Forest, values: Array, context: Context
     ) -> tuple[Array, TreeNetworkTape]:
         tapes: list[Any] = []
-        nodes, mask = forest.nodes, _mask(forest)
+        nodes = forest.nodes
+        mask = known = None if forest.has_input.all() else forest.has_input.copy()
+        values = values if isinstance(self.layers[0], Recursive) else values.copy()  # the tape keeps them
         with get_engine(context.engine).running():
             for i, layer in enumerate(self.layers):
                 own = self._of(params, i)
@@ -190,7 +194,8 @@ class TreeNetwork:
                 except SaikiError as error:
                     raise type(error)(f"layers[{i}]: {error}") from error
                 tapes.append(tape)
-        return values, TreeNetworkTape(self, context.engine, forest, tuple(tapes), values.shape)
+        tape = TreeNetworkTape(self, context.engine, forest.roots, known, forest.n_nodes, tuple(tapes), values.shape)
+        return values if isinstance(self.layers[-1], Recursive) else values.copy(), tape  # the tape has them too
 
     def backward(self, params: Params, tape: TreeNetworkTape, dY: npt.ArrayLike) -> Gradients:
         """Run the network backwards.
@@ -216,19 +221,19 @@ class TreeNetwork:
         return self._backward(params, tape, dY)
 
     def _backward(self, params: Params, tape: TreeNetworkTape, dY: Array) -> Gradients:
-        forest, dparams = tape.forest, dict[str, Array]()
+        dparams = dict[str, Array]()
         first = next(i for i, layer in enumerate(self.layers) if isinstance(layer, Recursive))
         with get_engine(tape.engine).running():
             for i in reversed(range(len(self.layers))):
                 layer, own = self.layers[i], self._of(params, i)
                 if isinstance(layer, Recursive):
                     if i == self._last_recursive and not OUTPUTS[self.output]:
-                        at_roots, dY = dY, np.zeros((forest.n_nodes, dY.shape[1]), dY.dtype)
-                        dY[forest.roots] = at_roots
+                        at_roots, dY = dY, np.zeros((tape.n_nodes, dY.shape[1]), dY.dtype)
+                        dY[tape.roots] = at_roots
                     grads = layer._backward(own, tape.layers[i], dY)
                     dY = grads.X
                 else:
-                    mask = _mask(forest) if i < first else None
+                    mask = tape.mask if i < first else None
                     grads = layer._backward(own, tape.layers[i], _some(dY, mask)[None], None, None)
                     dY = _spread(grads.X[0], mask)
                 dparams = {f"{i}/{name}": grad for name, grad in grads.params.items()} | dparams
@@ -316,11 +321,6 @@ class TreeNetwork:
         """Return the parameters of layer ``i`` under their own names."""
         prefix = f"{i}/"
         return {name.removeprefix(prefix): value for name, value in params.items() if name.startswith(prefix)}
-
-
-def _mask(forest: Forest) -> Array | None:
-    """Return which nodes have an input; None where all do."""
-    return None if forest.has_input.all() else forest.has_input
 
 
 def _some(values: Array, mask: Array | None) -> Array:

@@ -15,7 +15,18 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from saiki.arrays import Array, Params, as_count, as_positive, check_params, existing_steps
+from saiki.arrays import (
+    Array,
+    Params,
+    as_count,
+    as_float,
+    as_lengths,
+    as_positive,
+    check_finite,
+    check_params,
+    check_shape,
+    existing_steps,
+)
 from saiki.cells.trees import TreeCell, as_tree_cell
 from saiki.engines.tape import Update
 from saiki.engines.tree_reference import run_cell
@@ -144,8 +155,8 @@ class Parser:
             states = run_cell(self.cell, own, pair=(left, right))
             return states, states["h"] @ weights
 
-        leaves = run_cell(self.cell, own, vectors.reshape(B * T, -1))
-        return search(join, {name: h.reshape(B, T, -1) for name, h in leaves.items()}, lengths, beam, penalty)
+        leaves = run_cell(self.cell, own, vectors.reshape(B * T, self.n_features))
+        return search(join, {name: h.reshape(B, T, self.n_units) for name, h in leaves.items()}, lengths, beam, penalty)
 
     def loss_and_gradients(
         self,
@@ -194,7 +205,8 @@ class Parser:
 
         both = self._with_inputs(forest_of(joins, np.tile(lengths, 2)), X, lengths)
         Y, tape = self.network.forward(params, both, engine)
-        weight = np.ones(B) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        weight = np.ones(B) if sample_weight is None else as_float("sample_weight", sample_weight)
+        check_shape("sample_weight", weight, (B,), "(n_sequences,)")
         share = (weight / (total or weight.sum() or 1.0)).astype(np.real(Y).dtype)
         inner, of_step = both.heights > 0, np.tile(exists, (2, 1))
         dY = np.zeros(Y.shape, Y.dtype)
@@ -241,10 +253,23 @@ class Parser:
             raise ShapeError(
                 f"X must be (n_sequences, n_items, {self.sizes[0]}), with at least one item; got {X.shape}."
             )
-        lengths = np.full(len(X), X.shape[1]) if lengths is None else np.asarray(lengths)
+        B, T, _ = X.shape
+        lengths = np.full(B, T) if lengths is None else as_lengths(lengths, B, T)
         if (lengths < 1).any():
             raise ArgumentError("lengths must be at least 1: a sequence of no items has no tree. Leave it out.")
-        return X, lengths
+        there = existing_steps(lengths, T)[..., None]
+        if self.n_tokens is None:
+            X = as_float("X", X)
+            check_finite("X", np.where(there, X, 0))
+            return X, lengths
+        tokens = np.where(there, X, -1)
+        wrong = (tokens != np.floor(tokens)) | (tokens < -1) | (tokens >= self.n_tokens)
+        if wrong.any():
+            raise ArgumentError(
+                f"X must hold tokens, whole numbers from 0 to {self.n_tokens - 1}, or -1 for one that is not known; got"
+                f" {tokens[wrong][0]}. Give the parser more tokens or renumber them."
+            )
+        return tokens.astype(np.int64), lengths
 
     def _with_inputs(self, forest: Forest, X: Array, lengths: Array) -> Forest:
         """Return trees with the items of their sequences at their leaves."""
@@ -308,6 +333,7 @@ def shapes_of(trees: Sequence[Tree]) -> Forest:
         places[number[tree.children]] = np.arange(len(tree.children)) % 2
         parts.append((np.where(above < 0, -1, number[above]), places, tree.heights[order]))
     lengths = np.array([len(tree) for tree in trees], np.int64)
+    parts = parts or [(np.zeros(0, np.int64),) * 3]
     return _without_inputs(lengths, *(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
@@ -332,12 +358,30 @@ def _right_spans(known: Forest, lengths: Array, T: int) -> Array:
     if not np.array_equal(known.lengths, 2 * lengths - 1):
         raise ShapeError("y must hold a tree for each sequence, with a leaf for each item and two children above.")
     right = np.zeros((len(lengths), T, T + 1), bool)
-    right[known.owners(), *spans_of(known).T] = True
+    right[known.owners(), *_checked_spans(known).T] = True
     return right
 
 
 def _without_inputs(lengths: Array, parents: Array, places: Array, heights: Array) -> Forest:
     return Forest(lengths, parents, places, heights, np.zeros((len(parents), 0)), np.zeros(len(parents), bool))
+
+
+def _checked_spans(known: Forest) -> Array:
+    """Return the spans of trees; raise an ``ArgumentError`` unless they are numbered as ``shapes_of`` does."""
+    inner, parents = known.heights > 0, known.nodes.parents
+    place = np.arange(known.n_nodes) - np.repeat(known.starts, known.lengths)
+    below = [np.flatnonzero((parents >= 0) & (known.places == side)) for side in (0, 1)]
+    pairs = np.full((known.n_nodes, 2), -1)
+    for side, children in enumerate(below):
+        pairs[parents[children], side] = children
+    right = np.array_equal(inner, place > np.repeat(known.lengths // 2, known.lengths))
+    if right and (pairs[inner] >= 0).all() and len(below[0]) + len(below[1]) == (parents >= 0).sum():
+        spans = spans_of(known)
+        if np.array_equal(spans[pairs[inner, 0], 1], spans[pairs[inner, 1], 0]):
+            return spans
+    raise ArgumentError(
+        "y must be trees, or a Forest numbered as saiki.trees.parser.shapes_of does: leaves first, left to right."
+    )
 
 
 def spans_of(forest: Forest) -> Array:

@@ -82,10 +82,12 @@ class TreeCell:
         functions = (self.forward, self.backward, *((self.child, self.child_backward) if self.child else ()))
         check_plain(self._refuse, functions)
         object.__setattr__(self, "activation", chosen_activation(self.name, functions, self.activation))
-        for name, kind in self.kinds.items():
-            unknown = name in RESERVED or name.rpartition("_")[2] in (*SIDES, "child", "sum")
-            if kind == "vector" and (unknown or name.partition("_")[0] in SIDES):
+        for name in self.kinds:
+            if self._is_lost(name):
                 self._refuse(f"{name!r} has no meaning as an argument here; see saiki.TreeCell for the names")
+        both = [name for name in self.child_inputs if name in self.takes]
+        if both:
+            self._refuse(f"gates of each child must differ from those of the node; got {', '.join(both)} for both")
         if not self.gates or len(set(self.gates)) < len(self.gates):
             self._refuse(f"gates, arguments named a, a_..., x or x_..., must be there, and differ; got {self.inputs}")
         run = self.functions
@@ -98,6 +100,15 @@ class TreeCell:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return TreeCell, tuple(getattr(self, f.name) for f in fields(self))
+
+    def _is_lost(self, name: str) -> bool:
+        """Return whether an argument looks like something that the engine hands in, but cannot here."""
+        kind, (begin, _, rest), (_, _, end) = self.kinds[name], name.partition("_"), name.rpartition("_")
+        if kind == "vector":
+            return name in RESERVED or end in (*SIDES, "child", "sum", "prev") or begin in (*SIDES, "h")
+        if kind in SIDES:  # the parts of a gate come together
+            return any(argument(side, rest) not in self.kinds for side in SIDES)
+        return name == "h_sum" or (kind == "state" and self.child is not None and name in self.takes)
 
     @cached_property
     def kinds(self) -> dict[str, str]:
@@ -147,9 +158,14 @@ class TreeCell:
         return tuple(g for g in self.gates if g in apart or self.kinds.get(argument("a", g)) == "sum")
 
     @cached_property
+    def child_inputs(self) -> tuple[str, ...]:
+        """Those of ``inputs`` that ``child`` takes."""
+        return tuple(name for name in arguments_of(self.child) if self.kinds[name] in ("sum", "input"))
+
+    @cached_property
     def child_gates(self) -> tuple[str, ...]:
         """The gates that there are once for each child."""
-        return tuple(name[2:] for name in arguments_of(self.child) if self.kinds[name] in ("sum", "input"))
+        return tuple(name[2:] for name in self.child_inputs)
 
     @cached_property
     def states(self) -> tuple[str, ...]:
