@@ -2,9 +2,8 @@
 
 from saiki.cells import CELLS, TREE_CELLS
 
-OVER = {"": CELLS, " over trees": TREE_CELLS}
+titles = {name: cell.equations for name, cell in CELLS.items()}
+titles |= {f"{name} over trees": cell.equations for name, cell in TREE_CELLS.items()}
 
-for over, cells in OVER.items():
-    for name, cell in cells.items():
-        title = f"{name}{over}"
-        print(f"{title}\n{'=' * len(title)}\n\n{cell.equations}\n")
+for title, equations in titles.items():
+    print(f"{title}\n{'=' * len(title)}\n\n{equations}\n")

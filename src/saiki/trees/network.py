@@ -270,9 +270,10 @@ class TreeNetwork:
         Raises:
             ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
         """
-        Y, tape = self.forward(params, X, engine, rng)
-        if OUTPUTS[self.output] and sample_weight is not None and len(sample_weight) == len(tape.forest):
-            sample_weight = np.asarray(sample_weight)[tape.forest.owners()]
+        forest = as_forest(X)
+        if OUTPUTS[self.output] and sample_weight is not None and len(sample_weight) == len(forest):
+            sample_weight = np.asarray(sample_weight)[forest.owners()]
+        Y, tape = self.forward(params, forest, engine, rng)
         value, dY = evaluate(loss, Y, y, None, sample_weight, total)
         return value, self._backward(params, tape, dY)
 
