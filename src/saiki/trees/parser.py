@@ -206,7 +206,8 @@ class Parser:
         losses = scores[:B] + self.margin * n_wrong - scores[B:]
         weight = np.ones(B) if sample_weight is None else as_float("sample_weight", sample_weight)
         check_shape("sample_weight", weight, (B,), "(n_sequences,)")
-        share = np.where(np.real(losses) > 0, weight, 0) / (total or weight.sum() or 1.0)
+        counts = (np.real(losses) > 0) & (n_wrong > 0)  # without mistakes both are the same tree, but for rounding
+        share = np.where(counts, weight, 0) / (total or weight.sum() or 1.0)
         signed = np.concatenate((share, -share)).astype(np.real(Y).dtype)
         grads = self.network.backward(params, tape, np.where(inner, signed[both.owners()], 0)[:, None].astype(Y.dtype))
         dX = np.zeros(X.shape, Y.dtype)
