@@ -42,7 +42,7 @@ def check_gradients(
         model: a layer, a network, a cell, the name of a cell over time, or an estimator: the network that it fits, with
             the parameters that it has learnt, on data as its ``fit`` takes them. Layers, networks and cells may be over
             trees.
-        X: inputs ``(B, T, F)``, a ``Forest``, or a list of trees; where none are given a few ragged sequences, or trees of all
+        X: inputs ``(B, T, F)``, a ``Forest``, or a list of trees; if None, a few ragged sequences, or trees of all
             forms.
         y: targets of a network, for ``loss``; the known trees of a parser's sequences.
         params: the parameters; float32 ones (or a float32 X) are held to a wider tolerance.
