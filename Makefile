@@ -22,6 +22,7 @@ bench: .venv/bench
 	$(BIN)/python -m benchmarks.peers --json peers.json --tables peers.md --picture peers.png
 	$(BIN)/python -m benchmarks.adder
 	$(BIN)/python -m benchmarks.stream
+	$(BIN)/python -m benchmarks.trees
 	$(BIN)/python -m benchmarks.start
 	$(BIN)/python -m benchmarks.accuracy
 	$(BIN)/python -m benchmarks.kills

@@ -16,8 +16,8 @@ from saiki.trees import Forest, Recursive, Tree
 from tests.cells.test_tree_cells import decaying, untied, weighing
 from tests.trees.forests import chain, draw_params, most_of, random_trees
 
-# The same sums in another order, and tanh and sigmoid within 4 ulp; over a few levels of values near 1. What is added up
-# over many nodes is measured against the largest of its numbers.
+# The same sums in another order, and tanh and sigmoid within 4 ulp; over a few levels of values near 1. What is added
+# up over many nodes is measured against the largest of its numbers.
 TOLERANCE: dict[Any, float] = {np.float64: 1e-12, np.float32: 1e-4}
 
 OWN = {"decaying": decaying(), "weighing": weighing(), "untied": untied()}
@@ -195,7 +195,7 @@ def test_what_cannot_be_compiled_is_an_error_that_says_what_to_do(rng: np.random
     layer = Recursive("simple", 2, 3)
     params, forest = layer.init(rng), Forest.of([Tree([-1], [np.ones(2)])])
     mixed = params | {"b": params["b"].astype(complex)}
-    with pytest.raises(saiki.DtypeError, match="takes float32 or float64; got complex128, float64. Use engine='ref"):
+    with pytest.raises(saiki.DtypeError, match=r"takes float32 or float64; got complex128, float64\. Use engine='ref"):
         layer.forward(mixed, forest, "compiled")
     odd = TreeCell("odd", lambda a: np.stack([tanh(a)])[0], lambda dh: dh)
     with pytest.raises(saiki.ArgumentError, match=r"'odd' cannot be compiled; Numba says: .+ use engine='reference'"):

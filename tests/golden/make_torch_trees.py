@@ -1,7 +1,8 @@
 """Make the goldens of what runs over trees: what PyTorch's autograd says of the papers' equations, node by node.
 
-PyTorch has no networks over trees, so the equations are written here once more, with its tensors and one node at a time;
-its gradients are its own. In an environment as for ``make_torch.py``: ``python tests/golden/make_torch_trees.py``.
+PyTorch has no networks over trees, so the equations are written here once more, with its tensors and one node at a
+time; its gradients are its own. It runs in an environment as for ``make_torch.py``:
+``python tests/golden/make_torch_trees.py``.
 Weights are drawn with no zero among them, and PyTorch computes in float64.
 """
 

@@ -2,7 +2,7 @@
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -168,7 +168,8 @@ def test_c_an_obvious_walk_of_one_tree_gives_the_same(name: str, engine: str, rn
 @pytest.mark.parametrize("name", NETWORKS)
 def test_c_networks_give_the_same_on_both_engines(name: str, rng: np.random.Generator) -> None:
     params, forest = draw_for(NETWORKS[name], rng)
-    close(*(gradients_of(NETWORKS[name], forest, params, engine=engine) for engine in ENGINES))
+    one, other = (gradients_of(NETWORKS[name], forest, params, engine=engine) for engine in ENGINES)
+    close(one, other)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -245,7 +246,7 @@ def test_d_what_stands_where_there_is_no_input_touches_nothing(
     params, forest = draw_for(NETWORKS[name], rng)
     for nothing in (np.nan, 0.0, 1e300) if not forest.of_tokens else (-1, 10**6):
         inputs = np.where(forest.has_input[:, None], forest.inputs, nothing).astype(forest.inputs.dtype)
-        other = Forest(*forest_parts(forest)[:-2], inputs, forest.has_input)
+        other = replace(forest, inputs=inputs)
         found = gradients_of(NETWORKS[name], other, params, engine=engine)
         for one, true in zip(found, gradients_of(NETWORKS[name], forest, params, engine=engine), strict=True):
             np.testing.assert_array_equal(one, true)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ class Slow:
         for step in range(self.L - 1):
             found = []
             for total, items, children, spans, scores in ways:
-                for k, (left, right) in enumerate(zip(items, items[1:], strict=False)):
+                for k, (left, right) in enumerate(pairwise(items)):
                     states, score = self.join(left[1], right[1])
                     span = left[2], right[3]
                     worth = total + score + (0 if self.penalty is None else self.penalty[span])
@@ -209,9 +210,8 @@ def test_the_loss_is_its_definition(name: str, rng: np.random.Generator) -> None
         value, grads = run(sample_weight=weight, engine=engine)
         assert value == pytest.approx(np.average(losses, weights=weight), abs=ROUNDING)
         total, _ = run(sample_weight=weight, engine=engine, total=7.0)
-        assert total == pytest.approx((losses * weight).sum() / 7, abs=ROUNDING)
-        for i in np.flatnonzero(np.array(losses) == 0):
-            assert not grads.X[i].any()
+        assert total == pytest.approx((np.array(losses) * weight).sum() / 7, abs=ROUNDING)
+        assert not grads.X[np.array(losses) == 0].any()
     inside = np.where(np.isnan(X), 1.0, X) if parser.n_tokens is None else X
     certificate = saiki.check_gradients(parser, inside, trees, params, lengths=LENGTHS, sample_weight=weight)
     assert certificate.worst < EXACT
@@ -225,7 +225,11 @@ def test_the_loss_of_a_search_that_forgets_nothing_is_no_less_than_the_published
     params, X = drawn(parser, rng)
     trees = [random_shape(int(L), rng) for L in LENGTHS]
     _, published = losses_of(parser, params, X, trees)
-    monkeypatch.setattr(parser_module, "search", lambda *parts: search(*parts[:3], EVERY, parts[4]))
+    monkeypatch.setattr(
+        parser_module,
+        "search",
+        lambda join, leaves, lengths, _, penalty: search(join, leaves, lengths, EVERY, penalty),
+    )
     assert min(published) >= 0  # the right tree is among all
     assert parser.loss_and_gradients(params, X, trees, LENGTHS)[0] >= np.mean(published) - ROUNDING
 
@@ -342,8 +346,9 @@ def test_errors(case: str, rng: np.random.Generator) -> None:
     parser = PARSERS["simple-0"]
     params, X = drawn(parser, rng, np.array([4, 4]))
     error, match, given = ERRORS[case]
+    good: dict[str, Any] = {"params": params, "X": X, "y": [Tree.balanced(range(4))] * 2}
     with pytest.raises(error, match=match):
-        parser.loss_and_gradients(**{"params": params, "X": X, "y": [Tree.balanced(range(4))] * 2} | given)
+        parser.loss_and_gradients(**good | given)
 
 
 def test_errors_of_parsers_and_tokens(rng: np.random.Generator) -> None:

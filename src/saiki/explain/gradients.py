@@ -22,8 +22,8 @@ DRAWN, DRAWN_LENGTHS = (4, 7), [3, 7, 0, 1]
 
 def check_gradients(
     model: Any,
-    X: npt.ArrayLike | None = None,
-    y: npt.ArrayLike | None = None,
+    X: Any = None,
+    y: Any = None,
     params: Params | None = None,
     *,
     loss: str | Loss | None = None,
@@ -42,8 +42,9 @@ def check_gradients(
         model: a layer, a network, a cell, the name of a cell over time, or an estimator: the network that it fits, with
             the parameters that it has learnt, on data as its ``fit`` takes them. Layers, networks and cells may be over
             trees.
-        X: inputs ``(B, T, F)``, or a ``Forest``; a few ragged sequences, or trees of all forms, where none are given.
-        y: targets of a network, for ``loss``.
+        X: inputs ``(B, T, F)``, a ``Forest``, or a list of trees; if None, a few ragged sequences, or trees of all
+            forms.
+        y: targets of a network, for ``loss``; the known trees of a parser's sequences.
         params: the parameters; float32 ones (or a float32 X) are held to a wider tolerance.
         loss: the name of a loss, or one itself, with y; None is the cross-entropy for class indices, else the squared
             error.

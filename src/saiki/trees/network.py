@@ -194,8 +194,9 @@ class TreeNetwork:
                 except SaikiError as error:
                     raise type(error)(f"layers[{i}]: {error}") from error
                 tapes.append(tape)
-        tape = TreeNetworkTape(self, context.engine, forest.roots, known, forest.n_nodes, tuple(tapes), values.shape)
-        return values if isinstance(self.layers[-1], Recursive) else values.copy(), tape  # the tape has them too
+        values = values if isinstance(self.layers[-1], Recursive) else values.copy()  # the tape has them too
+        roots, n_nodes = forest.roots, forest.n_nodes
+        return values, TreeNetworkTape(self, context.engine, roots, known, n_nodes, tuple(tapes), values.shape)
 
     def backward(self, params: Params, tape: TreeNetworkTape, dY: npt.ArrayLike) -> Gradients:
         """Run the network backwards.

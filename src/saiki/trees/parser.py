@@ -198,7 +198,7 @@ class Parser:
         wrong = ~is_right[np.arange(B)[:, None], *np.moveaxis(joins.spans[:B], 2, 0)]
         ahead = np.cumsum(joins.scores[:B] + self.margin * wrong - joins.scores[B:], axis=1)
         exists = np.arange(T - 1) < lengths[:, None] - 1
-        ahead = np.where(exists & (np.cumsum(wrong, axis=1) > 0), ahead, 0)  # before, both are the same, but for rounding
+        ahead = np.where(exists & (np.cumsum(wrong, axis=1) > 0), ahead, 0)  # up to there both are the same
         largest = ahead.max(axis=1, initial=0)
         n_steps = np.where(largest > 0, (ahead == largest[:, None]).argmax(axis=1) + 1 if T > 1 else 0, 0)
         counted = np.tile(np.arange(T - 1) < n_steps[:, None], (2, 1))
