@@ -12,8 +12,8 @@ import saiki
 from saiki.arrays import Array, Params
 from saiki.trees import Forest, Parser, Tree
 from saiki.trees import parser as parser_module
-from saiki.trees.parser import forest_of, shapes_of, spans_of
 from saiki.trees.search import search
+from saiki.trees.shapes import forest_of, node_spans, shapes_of
 from tests.trees import naive
 from tests.trees.forests import draw_params
 from tests.trees.test_ladder import renumbered
@@ -115,10 +115,10 @@ def test_the_search_is_an_obvious_slow_one(name: str, beam: int, penalised: bool
     parser = PARSERS[name]
     params, X = drawn(parser, rng)
     T = X.shape[1]
-    penalty = rng.standard_normal((len(X), T, T + 1)) if penalised else None
-    joins = parser.parse(params, X, LENGTHS, beam, penalty)
+    penalty = rng.standard_normal((len(X), T, T + 1))
+    joins = parser.parse(params, X, LENGTHS, beam, (lambda *place: penalty[place]) if penalised else None)
     for i, L in enumerate(LENGTHS):
-        slow = Slow(parser, params, X[i, :L], None if penalty is None else penalty[i])
+        slow = Slow(parser, params, X[i, :L], penalty[i] if penalised else None)
         children, spans, scores = slow.find(beam)
         found = [tuple(span) for span in joins.spans[i, : L - 1].tolist()]
         assert set(found) == set(spans)  # the same joins in another order are worth the same
@@ -260,7 +260,7 @@ def tree_of(children: Array, L: int) -> Tree:
 def test_forests_of_shapes_are_numbered_leaves_first(rng: np.random.Generator) -> None:
     trees = [random_shape(int(L), rng) for L in rng.integers(1, 12, 20)]
     forest = shapes_of(trees)
-    spans, start = spans_of(forest), 0
+    spans, start = node_spans(forest), 0
     for tree in trees:
         n, L = len(tree), len(tree.leaves)
         parents, places, own = (part[start : start + n] for part in (forest.parents, forest.places, spans))

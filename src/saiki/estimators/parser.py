@@ -25,7 +25,7 @@ from saiki.optimizers import Optimizer, Schedule
 from saiki.training.epochs import Epoch
 from saiki.training.examples import Examples
 from saiki.trees import Parser, Tree, span_f1, tree_of
-from saiki.trees.parser import shapes_of
+from saiki.trees.shapes import shapes_of
 
 AT_ONCE = 128
 """So many sequences of about the same length are parsed at once."""

@@ -14,8 +14,9 @@ from saiki.layers import Gradients
 from saiki.layers.layer import precision_of
 from saiki.losses import Loss, loss_for
 from saiki.trees import Forest, Recursive, Tree, TreeNetwork
-from saiki.trees.parser import Parser, shapes_of
+from saiki.trees.parser import Parser
 from saiki.trees.recursive import as_forest
+from saiki.trees.shapes import shapes_of
 
 TREE_MODELS = TreeCell, Recursive, TreeNetwork, Parser
 """What runs over trees."""

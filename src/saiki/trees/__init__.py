@@ -2,9 +2,10 @@
 
 from saiki.trees.forest import Forest, vocabulary_of
 from saiki.trees.network import TreeNetwork
-from saiki.trees.parser import Parser, tree_of
+from saiki.trees.parser import Parser
 from saiki.trees.reading import as_tree, read_trees
 from saiki.trees.recursive import Recursive
+from saiki.trees.shapes import tree_of
 from saiki.trees.spans import SpanScore, span_f1, span_score
 from saiki.trees.tree import Tree
 

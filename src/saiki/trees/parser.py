@@ -8,7 +8,7 @@ section 4. What two neighbours are joined to is a cell over trees, and a join's 
 The score of a tree is the sum of the scores of its joins.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, final
 
@@ -39,7 +39,8 @@ from saiki.optimizers import Optimizer
 from saiki.trees.forest import Forest
 from saiki.trees.network import TreeNetwork
 from saiki.trees.recursive import Recursive
-from saiki.trees.search import Joins, States, search
+from saiki.trees.search import Joins, Penalty, States, search
+from saiki.trees.shapes import checked_spans, forest_of, shapes_of
 from saiki.trees.tree import Tree
 
 
@@ -126,7 +127,7 @@ class Parser:
         X: Array,
         lengths: Array | None = None,
         beam: int = 1,
-        penalty: Array | None = None,
+        penalty: Penalty | None = None,
     ) -> Joins:
         """Find the tree of each sequence, in NumPy, with all sequences side by side.
 
@@ -135,7 +136,7 @@ class Parser:
             X: vectors ``(B, T, n_features)``, or the numbers of tokens ``(B, T, 1)``, -1 for one that is not known.
             lengths: ``(B,)``, or None where all items exist.
             beam: how many ways to join are followed up at a time; see ``saiki.trees.search.search``.
-            penalty: what is added to the score of a join from one place to another ``(B, T, T + 1)``, or None.
+            penalty: what is added to the scores of joins, or None; see ``saiki.trees.search``.
 
         Raises:
             ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
@@ -192,10 +193,15 @@ class Parser:
         """
         X, lengths = self._checked(X, lengths)
         B, T, _ = X.shape
-        is_right = _right_spans(y if isinstance(y, Forest) else shapes_of(y), lengths, T)
-        penalty = np.concatenate((np.where(is_right, 0, self.margin), np.where(is_right, 0, -np.inf)))
+        is_right = _right_joins(y if isinstance(y, Forest) else shapes_of(y), lengths)
+
+        def penalty(sequence: Array, first: Array, end: Array) -> Array:
+            """Let the first half join what it likes, for a price, and the second half what is right alone."""
+            price = np.where(sequence < B, self.margin, -np.inf)
+            return np.where(is_right(sequence % B, first, end), 0, price)
+
         joins = self.parse(params, np.tile(X, (2, 1, 1)), np.tile(lengths, 2), penalty=penalty)
-        wrong = ~is_right[np.arange(B)[:, None], *np.moveaxis(joins.spans[:B], 2, 0)]
+        wrong = ~is_right(np.arange(B)[:, None], *np.moveaxis(joins.spans[:B], 2, 0))
         ahead = np.cumsum(joins.scores[:B] + self.margin * wrong - joins.scores[B:], axis=1)
         exists = np.arange(T - 1) < lengths[:, None] - 1
         ahead = np.where(exists & (np.cumsum(wrong, axis=1) > 0), ahead, 0)  # up to there both are the same
@@ -280,119 +286,22 @@ class Parser:
         return replace(forest, inputs=inputs, has_input=known)
 
 
-def tree_of(children: Array, scores: Array, values: Sequence[Any]) -> Tree:
-    """Return what was joined of one sequence as a tree, numbered in reading order, with the scores of its joins.
-
-    Args:
-        children: the numbers of the nodes joined ``(L - 1, 2)``, as in ``Joins``: leaves are 0 to L - 1.
-        scores: the score of each join ``(L - 1,)``.
-        values: what stands at the leaves, L tokens or vectors.
-
-    >>> str(tree_of(np.array([[1, 2], [0, 3]]), np.array([0.5, 2.0]), ["a", "b", "c"]))
-    '(a (b c))'
-    """
-    L, joined = len(values), children.tolist()
-    parents: list[int] = []
-    held: list[Any] = []
-    worth: list[float] = []
-    waiting = [(2 * L - 2, -1)]
-    while waiting:
-        node, parent = waiting.pop()
-        number = len(parents)
-        parents.append(parent)
-        held.append(values[node] if node < L else None)
-        worth.append(float("nan") if node < L else float(scores[node - L]))
-        if node >= L:
-            left, right = joined[node - L]
-            waiting += [(right, number), (left, number)]
-    return Tree(parents, held, scores=worth)
-
-
-def shapes_of(trees: Sequence[Tree]) -> Forest:
-    """Return the shapes of binary trees, numbered anew: leaves first, left to right, and children before parents.
-
-    >>> shapes_of([Tree.from_nested(("a", ("b", "c")))]).parents.tolist()
-    [4, 3, 3, 4, -1]
-    """
-    parts = []
-    for i, tree in enumerate(trees):
-        if not tree.is_binary:
-            raise ArgumentError(
-                f"trees[{i}] must have two children or none at every node; node {int((tree.n_children == 1).argmax())}"
-                f" or another has not. Give trees[{i}].binarized(), and leave out nodes with one child."
-                if (tree.n_children == 1).any()
-                else f"trees[{i}] must have two children or none at every node; got one with {tree.n_children.max()}."
-                f" Give trees[{i}].binarized()."
-            )
-        inner = np.flatnonzero(~tree.is_leaf)
-        order = np.concatenate((tree.leaves, inner[np.argsort(tree.heights[inner], kind="stable")]))
-        number = np.empty(len(tree), np.int64)
-        number[order] = np.arange(len(tree))
-        above = tree.parents[order]
-        places = np.zeros(len(tree), np.int64)
-        places[number[tree.children]] = np.arange(len(tree.children)) % 2
-        parts.append((np.where(above < 0, -1, number[above]), places, tree.heights[order]))
-    lengths = np.array([len(tree) for tree in trees], np.int64)
-    parts = parts or [(np.zeros(0, np.int64),) * 3]
-    return _without_inputs(lengths, *(np.concatenate(part) for part in zip(*parts, strict=True)))
-
-
-def forest_of(joins: Joins, lengths: Array) -> Forest:
-    """Return what was joined as trees, numbered as ``shapes_of`` does, without inputs."""
-    B, n_joins = joins.scores.shape
-    rows, n_nodes = np.arange(B), 2 * lengths - 1
-    parents = np.full((B, 2 * n_joins + 1), -1)
-    places, heights = np.zeros(parents.shape, np.int64), np.zeros(parents.shape, np.int64)
-    for step in range(n_joins):
-        of = rows[lengths - 1 > step]
-        children, node = joins.children[of, step], lengths[of] + step
-        for side in (0, 1):
-            parents[of, children[:, side]], places[of, children[:, side]] = node, side
-        heights[of, node] = 1 + heights[of[:, None], children].max(axis=1)
-    there = np.arange(parents.shape[1]) < n_nodes[:, None]
-    return _without_inputs(n_nodes, parents[there], places[there], heights[there])
-
-
-def _right_spans(known: Forest, lengths: Array, T: int) -> Array:
-    """Return which joins from one place to another known trees have ``(B, T, T + 1)``."""
+def _right_joins(known: Forest, lengths: Array) -> Callable[[Array, Array, Array], Array]:
+    """Return a function of sequences, beginnings and ends that says which joins known trees have."""
     if not np.array_equal(known.lengths, 2 * lengths - 1):
         raise ShapeError("y must hold a tree for each sequence, with a leaf for each item and two children above.")
-    right = np.zeros((len(lengths), T, T + 1), bool)
-    right[known.owners(), *_checked_spans(known).T] = True
-    return right
+    places = int(lengths.max(initial=0)) + 1
 
+    def code(sequence: Array, first: Array, end: Array) -> Array:
+        return (sequence * places + first) * places + end
 
-def _without_inputs(lengths: Array, parents: Array, places: Array, heights: Array) -> Forest:
-    return Forest(lengths, parents, places, heights, np.zeros((len(parents), 0)), np.zeros(len(parents), bool))
+    codes = np.sort(code(known.owners(), *checked_spans(known).T))
 
+    def is_right(sequence: Array, first: Array, end: Array) -> Array:
+        asked = code(sequence, first, end)
+        return codes[np.minimum(np.searchsorted(codes, asked), len(codes) - 1)] == asked
 
-def _checked_spans(known: Forest) -> Array:
-    """Return the spans of trees; raise an ``ArgumentError`` unless they are numbered as ``shapes_of`` does."""
-    inner, parents = known.heights > 0, known.nodes.parents
-    place = np.arange(known.n_nodes) - np.repeat(known.starts, known.lengths)
-    below = [np.flatnonzero((parents >= 0) & (known.places == side)) for side in (0, 1)]
-    pairs = np.full((known.n_nodes, 2), -1)
-    for side, children in enumerate(below):
-        pairs[parents[children], side] = children
-    right = np.array_equal(inner, place > np.repeat(known.lengths // 2, known.lengths))
-    if right and (pairs[inner] >= 0).all() and len(below[0]) + len(below[1]) == (parents >= 0).sum():
-        spans = spans_of(known)
-        if np.array_equal(spans[pairs[inner, 0], 1], spans[pairs[inner, 1], 0]):
-            return spans
-    raise ArgumentError(
-        "y must be trees, or a Forest numbered as saiki.trees.parser.shapes_of does: leaves first, left to right."
-    )
-
-
-def spans_of(forest: Forest) -> Array:
-    """Return where what lies below each node begins, and ends ``(N, 2)``, of trees numbered as ``shapes_of`` does."""
-    first = np.where(forest.heights == 0, np.arange(forest.n_nodes) - np.repeat(forest.starts, forest.lengths), -1)
-    end, parents = first + 1, forest.nodes.parents
-    for height in range(forest.heights.max(initial=0)):
-        for side, of_parent in ((0, first), (1, end)):
-            below = np.flatnonzero((forest.heights == height) & (forest.places == side) & (parents >= 0))
-            of_parent[parents[below]] = of_parent[below]
-    return np.stack((first, end), axis=1)
+    return is_right
 
 
 def _leaf_places(forest: Forest, lengths: Array) -> tuple[Array, Array]:

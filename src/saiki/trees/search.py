@@ -15,6 +15,9 @@ States: TypeAlias = dict[str, Array]
 Join: TypeAlias = Callable[[States, States], tuple[States, Array]]
 """From the states of left and right items, by name ``(n, H)``, to those of what they become, and its score ``(n,)``."""
 
+Penalty: TypeAlias = Callable[[Array, Array, Array], Array]
+"""From sequences, and where joins of them begin and end, each ``(n,)``, to what is added to the joins' scores."""
+
 
 class Joins(NamedTuple):
     """What was joined, sequence by sequence, in order; of a sequence of L items only the first L - 1 joins count.
@@ -30,7 +33,7 @@ class Joins(NamedTuple):
     scores: Array
 
 
-def search(join: Join, leaves: States, lengths: Array, beam: int = 1, penalty: Array | None = None) -> Joins:
+def search(join: Join, leaves: States, lengths: Array, beam: int = 1, penalty: Penalty | None = None) -> Joins:
     """Join neighbours until one item of each sequence is left.
 
     Args:
@@ -39,7 +42,7 @@ def search(join: Join, leaves: States, lengths: Array, beam: int = 1, penalty: A
         lengths: how many of them there are ``(B,)``, one or more each.
         beam: how many ways to have got here are followed up at a time, those with the highest sums of scores; with 1
             the best pair is joined, and that is that.
-        penalty: what is added to the score of a join from one place to another ``(B, T, T + 1)``, or None.
+        penalty: what is added to the scores of joins, or None.
 
     Returns:
         The joins of the way with the highest sum of scores.
@@ -49,7 +52,11 @@ def search(join: Join, leaves: States, lengths: Array, beam: int = 1, penalty: A
     length = lengths[rows]
     held = _begin(leaves, rows)
     held["total"][np.arange(R) % beam > 0] = -np.inf  # at first there is one way only
-    spell = np.random.default_rng(0).integers(1 << 63, size=(T, T + 1))  # a sum of these tells sets of spans apart
+    draws = np.random.default_rng(0).integers(1 << 63, size=(2, T + 1))
+
+    def spell(first: Array, end: Array) -> Array:
+        """Return numbers whose sums tell sets of spans apart."""
+        return draws[0][first] * draws[1][end]
 
     def consider(ways: Array, first: Array) -> None:
         """Join the items that begin at some places with those after them, and note how good that is."""
@@ -63,7 +70,7 @@ def search(join: Join, leaves: States, lengths: Array, beam: int = 1, penalty: A
         for name, state in states.items():
             held[f"joined {name}"][ways, first] = state
         held["score"][ways, first] = score
-        extra = 0 if penalty is None else penalty[rows[ways], first, held["end"][ways, second]]
+        extra = 0 if penalty is None else penalty(rows[ways], first, held["end"][ways, second])
         held["worth"][ways, first] = score + extra
 
     consider(*np.nonzero(np.arange(1, T + 1) < length[:, None]))
@@ -80,7 +87,7 @@ def search(join: Join, leaves: States, lengths: Array, beam: int = 1, penalty: A
         )
         held["spans"][ways, step, 0], held["spans"][ways, step, 1] = first, end
         held["scores"][ways, step] = held["score"][ways, first]
-        held["spelled"][ways] += spell[first, end]
+        held["spelled"][ways] += spell(first, end)
         for name in leaves:
             held[f"state {name}"][ways, node] = held[f"joined {name}"][ways, first]
         held["node"][ways, first], held["end"][ways, first], held["begin"][ways, end] = node, end, first
@@ -123,7 +130,7 @@ def _begin(leaves: States, rows: Array) -> dict[str, Array]:
     return held
 
 
-def _choose(held: dict[str, Array], going: Array, beam: int, spell: Array) -> Array:
+def _choose(held: dict[str, Array], going: Array, beam: int, spell: Callable[[Array, Array], Array]) -> Array:
     """Choose the next join of each way, and add its worth; ways of which better ones are left over are given up.
 
     Returns:
@@ -138,7 +145,7 @@ def _choose(held: dict[str, Array], going: Array, beam: int, spell: Array) -> Ar
     totals = (held["total"][:, None] + held["worth"]).reshape(B, beam * T)
     second = np.minimum(held["end"], T - 1)
     ends = np.take_along_axis(held["end"], second, axis=1)
-    spelled = (held["spelled"][:, None] + spell[np.arange(T), ends]).reshape(B, beam * T)
+    spelled = (held["spelled"][:, None] + spell(np.arange(T), ends)).reshape(B, beam * T)
     chosen, worth = np.zeros((B, beam), np.int64), np.full((B, beam), -np.inf)
     for k in range(beam):
         chosen[:, k] = totals.argmax(axis=1)
