@@ -332,7 +332,7 @@ ERRORS: dict[str, tuple[type[Exception], str, dict[str, Any]]] = {
               {"y": [Tree.balanced(range(4)), Tree([-1, 0, 0, 0])]}),
     "one child": (saiki.ArgumentError, r"trees\[0\] must have two children or none at every node; node 0 or another",
                   {"y": [Tree([-1, 0])] * 2}),
-    "numbers": (saiki.ArgumentError, "y must be trees, or a Forest numbered as saiki.trees.parser.shapes_of does",
+    "numbers": (saiki.ArgumentError, "y must be trees, or a Forest numbered as saiki.trees.shapes.shapes_of does",
                 {"y": Forest.of([Tree.balanced(range(4))] * 2, {})}),
     "weights": (saiki.ShapeError, r"sample_weight must be \(n_sequences,\) = \(2,\); got \(1,\)",
                 {"sample_weight": [1.0]}),
