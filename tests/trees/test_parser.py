@@ -249,6 +249,19 @@ def test_what_is_found_without_mistakes_has_no_loss_and_no_gradient(name: str, r
         assert not any(grad.any() for grad in (grads.X, *grads.params.values()))
 
 
+@pytest.mark.parametrize("name", PARSERS)
+def test_a_tree_that_the_search_misses_though_it_is_better_has_no_loss(name: str, rng: np.random.Generator) -> None:
+    parser = PARSERS[name]
+    close = Parser(parser.cell, parser.n_features, parser.n_units, parser.n_tokens, margin=1e-9)
+    lengths = np.full(200, 6)
+    params, X = drawn(parser, rng, lengths)
+    best, greedy = parser.parse(params, X, lengths, EVERY), parser.parse(params, X, lengths)
+    assert (best.scores.sum(axis=1) > greedy.scores.sum(axis=1) + 1e-6).any()  # what would be a loss below zero
+    value, grads = close.loss_and_gradients(params, X, forest_of(best, lengths), lengths)
+    assert value == 0
+    assert not any(grad.any() for grad in (grads.X, *grads.params.values()))
+
+
 def tree_of(children: Array, L: int) -> Tree:
     """Return a tree of joins, whose children stand left to right."""
     nested: list[Any] = list(range(L))
