@@ -6,9 +6,9 @@ backward, from a gradient at each root to those of all weights; "predict" is for
 - saiki's compiled engine, with all cores and with one thread, and its reference engine: all trees at once, level by
   level;
 - NumPy, node by node: one product a node each way, gates side by side in one array, weights' gradients of a tree as one
-  product at its end;
+  product at its end, one thread (two only wait for each other at such sizes);
 - PyTorch, eager, node by node: the same operations with its tensors, autograd for the backward pass, inference mode for
-  predictions, one thread (two are slower at such sizes).
+  predictions, one thread too.
 
 They take turns; a figure is the median. Node by node is slow, so it walks over a sample of the trees, and its time is
 multiplied by how many times as many there are. Before anything is measured all are held to the same numbers.
@@ -30,6 +30,7 @@ import numpy as np
 
 from benchmarks.peers import processor
 from saiki.arrays import Array, Params
+from saiki.engines.blas import single_threaded
 from saiki.engines.threads import cores, limit_threads
 from saiki.trees import Forest, Recursive, Tree
 
@@ -242,11 +243,12 @@ def plain(params: Params, parts: list[tuple[Nodes, Array]]) -> Run:
 
     def run(task: str, n: int) -> Any:
         grads, roots = (np.zeros_like(Wx), np.zeros_like(Wh), np.zeros_like(b)), []
-        for walk, x in parts[:n]:
-            kept = climb(walk, x)
-            roots.append(kept[0][walk[-1][0]])
-            if task == "train":
-                descend(walk, x, kept, grads)
+        with single_threaded():
+            for walk, x in parts[:n]:
+                kept = climb(walk, x)
+                roots.append(kept[0][walk[-1][0]])
+                if task == "train":
+                    descend(walk, x, kept, grads)
         back = np.argsort(order)
         return np.stack(roots), *(grad[..., back] for grad in grads)
 
