@@ -26,7 +26,7 @@ from saiki.engines.tree_loops import (
     descend_source,
     gradient_arguments,
 )
-from saiki.engines.tree_tape import Levels, Nodes, TreeTape, columns_of, rows_of, runs_of
+from saiki.engines.tree_tape import Levels, Nodes, TreeTape, columns_of, overwritten, rows_of, runs_of
 from saiki.engines.walks import walk_kernel
 from saiki.errors import DtypeError
 
@@ -75,13 +75,14 @@ def climb(cell: TreeCell, params: Params, X: Array, nodes: Nodes) -> tuple[Array
     x = memory.empty(X.shape, dtype)
     np.take(X, levels.order, axis=0, out=x)
     x[~levels.has_input] = 0
-    tape = TreeTape.blank(cell, x, H, levels, dtype, memory.empty)
+    tape = TreeTape.blank(cell, x, H, levels, dtype, memory.empty, shared=True)
     values: dict[str, Any] = {"pairs": levels.pairs, "child_starts": levels.child_starts, "children": levels.children}
     values |= {"x": x, "gates": tape.a, "apart": tape.apart, "edges": tape.edges}
     values |= {f"s_{name}": array for name, array in tape.states.items()}
-    values |= {f"saved_{name}": array for name, array in tape.saved.items()}
+    gates, of_child = overwritten(cell)
+    values |= {f"saved_{name}": array for name, array in tape.saved.items() if name not in gates}
     values |= {f"sum_{name}": array for name, array in tape.sums.items()}
-    values |= {f"child_saved_{name}": array for name, array in tape.child_saved.items()}
+    values |= {f"child_saved_{name}": array for name, array in tape.child_saved.items() if name not in of_child}
     values |= {f"vector_{name}": np.ascontiguousarray(params[name]) for name in cell.vectors}
     values = {name: np.ascontiguousarray(value) for name, value in values.items()}
     weights = {"wx": _packed(params["Wx"]), "bias": np.ascontiguousarray(params.get("b", np.zeros(GH, dtype)))}

@@ -10,7 +10,7 @@ from saiki.cells.trees import TreeCell
 from saiki.cells.trees.cell import SIDES
 from saiki.engines.loops import MATRIX, PANELS, ROW, STEPS, WHOLES, fill
 from saiki.engines.native import Argument
-from saiki.engines.tree_tape import Run, runs_of
+from saiki.engines.tree_tape import Run, overwritten, runs_of
 
 PAIRS = Argument(2, whole=True)
 
@@ -19,10 +19,11 @@ def on_tape(cell: TreeCell) -> dict[str, Argument]:
     """Return the arguments that both walks find on the tape, in the order of the levels, or among the parameters."""
     order = {"starts": WHOLES, "with_input": WHOLES, "pairs": PAIRS, "child_starts": WHOLES, "children": WHOLES}
     arrays = {"x": MATRIX, "gates": STEPS, "apart": STEPS, "edges": STEPS} | {f"s_{s}": MATRIX for s in cell.states}
-    arrays |= {f"saved_{name}": MATRIX for name in cell.saved}
+    gates, of_child = overwritten(cell)
+    arrays |= {f"saved_{name}": MATRIX for name in cell.saved if name not in gates}
     if cell.child is not None:
         arrays |= {f"sum_{name}": MATRIX for name in ("h", *cell.totals)}
-    arrays |= {f"child_saved_{name}": MATRIX for name in cell.child_saved}
+    arrays |= {f"child_saved_{name}": MATRIX for name in cell.child_saved if name not in of_child}
     return order | arrays | {f"vector_{name}": ROW for name in cell.vectors} | {"seen": MATRIX, "spare": ROW}
 
 
@@ -154,6 +155,7 @@ def _rows(cell: TreeCell, names: tuple[str, ...]) -> list[str]:
     places |= {s: f"s_{s}[i]" for s in cell.states} | {name: f"saved_{name}[i]" for name in cell.saved}
     places |= {f"{name}_sum": f"sum_{name}[i]" for name in cell.totals} | {n: f"vector_{n}" for n in cell.vectors}
     places |= {f"{s}_{side}": f"s_{s}[pairs[i, {k}]]" for s in cell.states for k, side in enumerate(SIDES)}
+    places |= {name: f"gates[i, {g}]" for name, g in overwritten(cell)[0].items()}
     return [f"row_{name} = {places[name]}" for name in dict.fromkeys(names) if name in places]
 
 
@@ -162,6 +164,7 @@ def _child_rows(cell: TreeCell, names: tuple[str, ...]) -> list[str]:
     places = {name: f"edges[e, {k}]" for k, name in enumerate(cell.child_inputs)}
     places |= {name: f"child_saved_{name}[e]" for name in cell.child_saved} | {n: f"vector_{n}" for n in cell.vectors}
     places |= {f"{s}_child": f"s_{s}[children[e]]" for s in cell.states}
+    places |= {name: f"edges[e, {k}]" for name, k in overwritten(cell)[1].items()}
     return [f"row_{name} = {places[name]}" for name in dict.fromkeys(names) if name in places]
 
 

@@ -51,7 +51,6 @@ class Levels:
         pairs: the rows of the left and right child of each row ``(N, 2)``; meaningless where a node has more.
         child_starts: where the children of each row begin in ``children`` ``(N + 1,)``.
         children: the rows of all children ``(E,)``.
-        n_children: the largest number of children of a node.
     """
 
     order: Array
@@ -62,7 +61,6 @@ class Levels:
     pairs: Array
     child_starts: Array
     children: Array
-    n_children: int
 
     @classmethod
     def of(cls, nodes: Nodes, n_slices: int = 1) -> "Levels":
@@ -79,7 +77,7 @@ class Levels:
         n_levels = int(nodes.heights.max(initial=-1)) + 1
         level = slice_of * n_levels + nodes.heights
         has_input = nodes.has_input.astype(bool)
-        order = np.argsort(2 * level + ~has_input, kind="stable")
+        order = np.argsort((2 * level + ~has_input).astype(np.min_scalar_type(2 * n_slices * n_levels)), kind="stable")
         rows = np.empty(N, np.int64)
         rows[order] = np.arange(N)
         counts = np.bincount(level, minlength=n_slices * n_levels).reshape(n_slices, n_levels)
@@ -98,13 +96,10 @@ class Levels:
         pairs[...] = (N + slice_of[order])[:, None]
         two = place < 2
         pairs[above[two], place[two]] = rows[inner[two]]
-        in_order = np.lexsort((place, above))
         child_starts = np.concatenate(([0], np.cumsum(np.bincount(above, minlength=N)))).astype(np.int64)
-        most = int(place.max(initial=-1)) + 1
-        return cls(
-            order, rows, has_input[order], tuple(starts), tuple(with_input), pairs, child_starts,
-            rows[inner[in_order]], most,
-        )  # fmt: skip
+        children = np.empty(len(inner), np.int64)
+        children[child_starts[above] + place] = rows[inner]
+        return cls(order, rows, has_input[order], tuple(starts), tuple(with_input), pairs, child_starts, children)
 
     @cached_property
     def parents(self) -> Array:
@@ -175,7 +170,8 @@ class TreeTape:
         levels: that order.
         x: inputs ``(N, F)``, zero where a node has none.
         a: pre-activations ``(N, G, H)``, a block for each gate; only the input's part for a gate that takes its parts
-            apart, and for the gates that there are once for each child.
+            apart, and for the gates that there are once for each child. An engine may put a gate's saved value in its
+            place where no backward asks for it.
         apart: what such a gate has of the left child, and of the right ``(N, 2 * A, H)``.
         edges: the pre-activations of the gates of each child ``(E, C, H)``.
         states: for each state ``(N + S, H)``; the last rows, one for each slice, are blank.
@@ -197,24 +193,51 @@ class TreeTape:
     plan: Any = None
 
     @classmethod
-    def blank(cls, cell: TreeCell, x: Array, H: int, levels: Levels, dtype: Any, empty: Any = np.zeros) -> "TreeTape":
-        """Make a tape to write on, with the inputs ``x (N, F)`` on it; ``empty`` makes its larger arrays."""
+    def blank(
+        cls, cell: TreeCell, x: Array, H: int, levels: Levels, dtype: Any, empty: Any = np.zeros, shared: bool = False
+    ) -> "TreeTape":
+        """Make a tape to write on, with the inputs ``x (N, F)`` on it.
+
+        Args:
+            cell: whose tape it is.
+            x: the inputs.
+            H: the number of units.
+            levels: the order of walking.
+            dtype: the precision.
+            empty: makes the larger arrays.
+            shared: whether saved values take the place of pre-activations where they may; see ``overwritten``.
+        """
         N, E = len(levels.order), len(levels.children)
         states = {name: empty((levels.n_rows, H), dtype) for name in cell.states}
         for state in states.values():
             state[N:] = 0
-        of_child = cell.child is not None
+        a = empty((N, len(cell.gates), H), dtype)
+        edges = empty((E if cell.child_gates else 0, len(cell.child_gates), H), dtype)
+        gates, of_child = overwritten(cell) if shared else ({}, {})
         return cls(
             levels,
             x,
-            a=empty((N, len(cell.gates), H), dtype),
+            a,
             apart=empty((N, len(cell.apart), H), dtype),
-            edges=empty((E if cell.child_gates else 0, len(cell.child_gates), H), dtype),
+            edges=edges,
             states=states,
-            saved={name: empty((N, H), dtype) for name in cell.saved},
-            sums={name: empty((N, H), dtype) for name in (("h", *cell.totals) if of_child else ())},
-            child_saved={name: empty((E, H), dtype) for name in cell.child_saved},
+            saved={name: a[:, gates[name]] if name in gates else empty((N, H), dtype) for name in cell.saved},
+            sums={name: empty((N, H), dtype) for name in (("h", *cell.totals) if cell.child is not None else ())},
+            child_saved={n: edges[:, of_child[n]] if n in of_child else empty((E, H), dtype) for n in cell.child_saved},
         )
+
+
+def overwritten(cell: TreeCell) -> tuple[dict[str, int], dict[str, int]]:
+    """Return, for each saved value that may take the place of its gate's pre-activation, where that stands.
+
+    That is a value with the gate's name, where no backward asks for the pre-activation; those of a node stand among its
+    gates, those of a child among the gates that there are once for each child.
+    """
+    asked = {*cell.wants, *cell.child_wants}
+    free = [gate for gate, name in zip(cell.gates, cell.inputs, strict=True) if name not in asked]
+    of_child = {gate: k for k, gate in enumerate(cell.child_gates) if gate in free and gate in cell.child_saved}
+    node = [gate for gate in cell.gates if gate in free and gate in cell.saved and gate not in cell.child_gates]
+    return {gate: cell.gates.index(gate) for gate in node}, of_child
 
 
 class TreeEngine(Protocol):
