@@ -105,10 +105,11 @@ def tree(
         "joined": (Quiz(seed=seed), join),
         "found": (ArithmeticExperiment(beam=beam, seed=seed), find),
     }
-    chosen = [parts[name] for name in PARTS if only in (None, name)]
-    record = Record({name: settings_of(parts[name][0]) for name in PARTS if only in (None, name)})
+    chosen = PARTS if only is None else (only,)
+    record = Record({name: settings_of(parts[name][0]) for name in chosen})
     with kept(record, picture, json_file):
-        for experiment, run in chosen:
+        for name in chosen:
+            experiment, run = parts[name]
             run(experiment, record)
 
 
@@ -118,8 +119,8 @@ def work_out(experiment: ListsExperiment, record: Record) -> None:
     print(
         f"Structure given: nested lists are worked out, such as {text_of(example)} = {value_of(example)}\n"
         "(SM: the last digit of the sum; MED: the median, of two the lower). Two networks\n"
-        f"learn from {experiment.n_train} of depth {_range(experiment.depths)}, for {experiment.seconds:g} seconds each."
-        f" Right answers on {len(experiment.test)}\nothers, by depth:\n"
+        f"learn from {experiment.n_train} of depth {_range(experiment.depths)}, for {experiment.seconds:g} seconds"
+        f" each. Right answers on {len(experiment.test)}\nothers, by depth:\n"
     )
     header = " parameters", " epochs", " seconds", *_columns(experiment.test_depths)
     width = max(map(len, experiment.networks))
