@@ -263,7 +263,10 @@ def test_a_pipe_gets_plain_text_in_its_own_encoding(tmp_path: Path, encoding: st
 def test_nothing_is_claimed_of_depths_that_were_not_tried(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    others = {"Quiz": {"test_depths": (1, 2), "depths": (3,)}, "ListsExperiment": {"test_depths": (2, 1)}}
+    others: dict[str, Any] = {
+        "Quiz": {"test_depths": (1, 2), "depths": (3,)},
+        "ListsExperiment": {"test_depths": (2, 1)},
+    }
     make_small(monkeypatch.setattr, **others)
     code, out, _ = run("tree", *QUICK, "--json", "t.json")
     assert code == 0

@@ -319,10 +319,10 @@ def test_f1_is_drawn_as_bars_with_their_numbers() -> None:
     figure.canvas.draw()
     for bars, (kind, scores) in zip(axes.containers, F1.items(), strict=True):
         assert bars.get_label() == kind
-        assert [bar.get_height() for bar in bars] == list(scores.values())  # type: ignore[attr-defined]
+        assert [bar.get_height() for bar in bars] == list(scores.values())
     assert [text.get_text() for text in axes.texts] == ["1.00", "0.25", "0.50", "0.00"]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["parser", "left-\nbranching"]
-    left, right = (bars[0] for bars in axes.containers)  # type: ignore[index]
+    left, right = (bars[0] for bars in axes.containers)
     assert left.get_x() + left.get_width() == pytest.approx(right.get_x())  # side by side, not on each other
     assert left.get_hatch() != right.get_hatch()
     assert max(axes.get_yticks()) == 1
