@@ -272,12 +272,12 @@ def test_nothing_is_claimed_of_depths_that_were_not_tried(
     assert code == 0
     assert "At depth" not in out
     assert "No list to learn from was deeper" not in out
-    assert "Sum, product and maximum are the same for every tree over the same tokens." in out
+    assert "For the same tokens, sum, product and maximum do not depend on the tree." in out
     assert list(read(tmp_path / "t.json")["joined"]["sum"]) == ["1", "2"]
 
 
 def test_the_sentence_of_the_quiz_follows_from_its_numbers() -> None:
-    always = "Sum, product and maximum are the same for every tree over the same tokens."
+    always = "For the same tokens, sum, product and maximum do not depend on the tree."
     shares = dict(zip(JOINS, (0.604, 0.2, 0.3, 0.1), strict=True))
     joined = {name: {1: 0.9, 3: share} for name, share in shares.items()}
     said = "At depth 3 W [left; right] has 60% right; the best of the others, product, 30%.\n"

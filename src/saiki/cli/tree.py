@@ -169,7 +169,7 @@ def verdict(joined: Mapping[str, Mapping[int, float]], depth: int) -> str:
             f"At depth {depth} {first} has {joined[first][depth]:.0%} right; the best of the others, {best},"
             f" {joined[best][depth]:.0%}.\n"
         )
-    return f"{shown}Sum, product and maximum are the same for every tree over the same tokens."
+    return f"{shown}For the same tokens, sum, product and maximum do not depend on the tree."
 
 
 def find(experiment: ArithmeticExperiment, record: Record) -> None:
