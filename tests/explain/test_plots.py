@@ -12,7 +12,9 @@ from matplotlib.text import Annotation
 import saiki
 from saiki.explain.plots import (
     comparison_figure,
+    plot_by_depth,
     plot_delta,
+    plot_f1,
     plot_lag_matrix,
     plot_loss,
     plot_losses_with_spread,
@@ -22,6 +24,7 @@ from saiki.explain.plots import (
     plot_unrolled,
     plot_weights,
     training_figure,
+    tree_tasks_figure,
 )
 from saiki.explain.plots.style import BLUE
 from saiki.trees import Tree
@@ -288,3 +291,66 @@ def test_ten_thousand_levels_can_be_drawn_with_few_words(make: Callable[[range],
 def test_what_is_no_tree_cannot_be_drawn() -> None:
     with pytest.raises(saiki.ArgumentError, match=r"tree must be a Tree; got tuple\. Try saiki\.trees\.as_tree"):
         plot_tree(Figure().subplots(), ("a", "b"))  # type: ignore[arg-type]
+
+
+SHARES = {"one": {1: 0.9, 2: 0.5, 3: 0.25}, "two": {1: 0.4, 4: 0.0}}
+F1 = {"5 numbers": {"parser": 1.0, "left-branching": 0.25}, "10 numbers": {"parser": 0.5, "left-branching": 0.0}}
+FOUND = Tree.from_nested((("a", "b"), "c"))
+
+
+def test_shares_are_drawn_by_depth_and_told_apart_without_colours() -> None:
+    axes = plot_by_depth(Figure().subplots(), SHARES, "a title")
+    lines = axes.get_lines()
+    for line, (name, by_depth) in zip(lines, SHARES.items(), strict=True):
+        assert line.get_label() == name
+        np.testing.assert_array_equal(line.get_xydata(), list(by_depth.items()))
+    assert len({(line.get_linestyle(), line.get_marker()) for line in lines}) == 2
+    assert axes.get_xticks().tolist() == [1, 2, 3, 4]
+    assert axes.get_ylim()[0] == 0 < 1 < axes.get_ylim()[1]
+    assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == ("a title", "depth", "right answers")
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == list(SHARES)
+
+
+def test_f1_is_drawn_as_bars_with_their_numbers() -> None:
+    figure = Figure()
+    axes = plot_f1(figure.subplots(), F1, "a title")
+    figure.canvas.draw()
+    for bars, (kind, scores) in zip(axes.containers, F1.items(), strict=True):
+        assert bars.get_label() == kind
+        assert [bar.get_height() for bar in bars] == list(scores.values())
+    assert [text.get_text() for text in axes.texts] == ["1.00", "0.25", "0.50", "0.00"]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["parser", "left-\nbranching"]
+    left, right = (bars[0] for bars in axes.containers)
+    assert left.get_x() + left.get_width() == pytest.approx(right.get_x())  # side by side, not on each other
+    assert left.get_hatch() != right.get_hatch()
+    assert max(axes.get_yticks()) == 1
+    legend = axes.get_legend()
+    assert legend is not None
+    above = legend.get_window_extent().y0
+    assert all(text.get_window_extent().y1 < above for text in axes.texts)
+
+
+@pytest.mark.parametrize(
+    ("parts", "titles"),
+    [
+        (
+            (SHARES, SHARES, F1, FOUND),
+            ["structure given", "two neighbours", "structure found", "a tree that was found"],
+        ),
+        ((SHARES, {}, {}, None), ["structure given"]),
+        (({}, SHARES, {}, None), ["two neighbours"]),
+        (({}, {}, F1, FOUND), ["structure found", "a tree that was found"]),
+        (
+            (SHARES, SHARES, {"5 numbers": F1["5 numbers"]}, None),
+            ["structure given", "two neighbours", "structure fou"],
+        ),
+    ],
+)
+def test_the_figure_of_the_tasks_has_a_panel_for_what_there_is(parts: tuple[Any, ...], titles: list[str]) -> None:
+    figure = tree_tasks_figure(*parts)
+    figure.canvas.draw()
+    shown = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert [title[: len(start)] for title, start in zip(shown, titles, strict=True)] == titles
+    assert figure.get_suptitle() == "Recursive networks over trees"

@@ -14,7 +14,6 @@ import numpy as np
 import saiki
 from saiki.errors import SaikiError
 from saiki.files import atomic_write, check_writable
-from saiki.tasks.adder import Experiment
 
 
 @final
@@ -95,8 +94,8 @@ def _save(what: str, save: Callable[[Path], bool], path: Path) -> None:
         print(f"{what}: {path}")
 
 
-def settings_of(experiment: Experiment) -> dict[str, Any]:
-    """Return what an experiment was given, and its defaults."""
+def settings_of(experiment: Any) -> dict[str, Any]:
+    """Return what an experiment, a dataclass, was given, and its defaults."""
     return {f.name: getattr(experiment, f.name) for f in fields(experiment) if f.init}
 
 

@@ -38,7 +38,7 @@ class ArithmeticExperiment:
     Args:
         n_numbers: how many numbers an expression has; it is also tried on those with twice as many.
         n_train: how many expressions there are to learn from.
-        n_test: how many of each length to be tried on; none of them was learnt from.
+        n_test: how many of each length to draw to be tried on; those that were learnt from are left out.
         n_units: the units of the network.
         epochs: how often each is learnt from.
         beam: how many ways to join are followed up when trees are found.
@@ -74,13 +74,17 @@ class ArithmeticExperiment:
         )
         return parser.fit(self.train, [arithmetic.tree_of(tokens) for tokens in self.train])
 
-    def tried(self, parser: ParserNetwork, n_numbers: int) -> Found:
-        """Return how well the trees of expressions of one length are found."""
+    def test(self, n_numbers: int) -> list[list[Any]]:
+        """Return the expressions of one length to be tried on."""
         known = set(map(tuple, self.train))
         drawn = arithmetic.draw(np.random.default_rng([self.seed, 7, n_numbers]), self.n_test, n_numbers)
-        held_out = [tokens for tokens in drawn if tuple(tokens) not in known]
-        right = [arithmetic.tree_of(tokens) for tokens in held_out]
-        found = {"parser": parser.predict(held_out)}
-        found |= {name: [make(tokens) for tokens in held_out] for name, make in arithmetic.BASELINES.items()}
+        return [tokens for tokens in drawn if tuple(tokens) not in known]
+
+    def tried(self, parser: ParserNetwork, n_numbers: int) -> Found:
+        """Return how well the trees of expressions of one length are found."""
+        test = self.test(n_numbers)
+        right = [arithmetic.tree_of(tokens) for tokens in test]
+        found = {"parser": parser.predict(test)}
+        found |= {name: [make(tokens) for tokens in test] for name, make in arithmetic.BASELINES.items()}
         f1 = {name: span_f1(trees, right) for name, trees in found.items()}
         return Found(n_numbers, f1, found["parser"][0])

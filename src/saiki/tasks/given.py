@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
         n_params: how many parameters it has.
         n_epochs: how often it saw the training lists.
         seconds: how long it has learnt.
-        by_depth: the share of right answers for held-out lists of each depth.
+        by_depth: the share of right answers for the lists of each depth to be tried on.
     """
 
     name: str
@@ -57,7 +57,7 @@ class ListsExperiment:
         seconds: how long each network learns.
         n_units: the units of the Tree-LSTM; the LSTM has as many as make up as many parameters.
         n_train: how many lists there are to learn from.
-        n_test: how many to be tried on; none of them was learnt from.
+        n_test: how many to draw to be tried on; those that were learnt from are left out.
         depths: the depths of those to learn from.
         test_depths: the depths of those to be tried on.
         seed: decides lists and initial weights; the time that an epoch takes decides the rest.
@@ -90,7 +90,7 @@ class ListsExperiment:
         """The lists to be tried on."""
         known = set(self.train)
         drawn = nested_lists.draw(np.random.default_rng([self.seed, 1]), self.n_test, self.test_depths)
-        return [tree for tree in drawn if tree not in known]
+        return [one for one in drawn if one not in known]
 
     @cached_property
     def networks(self) -> dict[str, tuple[Any, Callable[[Sequence[Tree]], list[Any]]]]:
@@ -99,14 +99,14 @@ class ListsExperiment:
             "learning_rate_init": RATE,
             "dtype": "float32",
             "random_state": self.seed,
-            "max_iter": MOST_EPOCHS,
+            "n_iter_no_change": MOST_EPOCHS,
         }
         of_tree = TreeRNNClassifier("lstm", self.n_units, embedding_size=EMBEDDING, **common)
         n_tokens, n_classes, H = len(nested_lists.FLAT_TOKENS), len(nested_lists.DIGITS), self.n_units
         wanted = n_tokens * EMBEDDING + 5 * H * (EMBEDDING + 2 * H + 1) + n_classes * (H + 1)
         units = min(range(1, 8 * H), key=lambda n: abs(4 * n * (n_tokens + n + 1) + n_classes * (n + 1) - wanted))
         flat = RNNClassifier("lstm", units, scale_inputs=False, **common)
-        return {"Tree-LSTM on the tree": (of_tree, as_binary_trees), "LSTM on the flat tokens": (flat, as_vectors)}
+        return {"Tree-LSTM on trees": (of_tree, as_binary_trees), "LSTM on flat tokens": (flat, as_vectors)}
 
     def run(self, name: str, told: Told) -> Outcome:
         """Train one of the networks for as long as it may, and try it.
@@ -126,18 +126,14 @@ class ListsExperiment:
 
         network.set_params(max_iter=MOST_EPOCHS, learning_rate=clock.rate, callbacks=[end_in_time]).fit(X, y)
         seconds = clock.elapsed
-        right = network.predict(form(self.test)) == answers(self.test)
-        depths = np.array([tree.height for tree in self.test])
-        by_depth = {depth: float(right[depths == depth].mean()) for depth in self.test_depths if depth in depths}
         n_params = sum(param.size for param in network.params_.values())
-        return Outcome(name, n_params, network.n_iter_, seconds, by_depth)
+        shares = shares_by_depth(self.test, network.predict(form(self.test)))
+        return Outcome(name, n_params, network.n_iter_, seconds, shares)
 
     def guess(self) -> Outcome:
         """Return how often the commonest answer is right, which is what a network knows that has learnt nothing."""
         commonest = np.bincount(answers(self.train)).argmax()
-        right, depths = answers(self.test) == commonest, np.array([tree.height for tree in self.test])
-        by_depth = {depth: float(right[depths == depth].mean()) for depth in self.test_depths if depth in depths}
-        return Outcome(f"always {commonest}", 0, 0, 0.0, by_depth)
+        return Outcome(f"always {commonest}", 0, 0, 0.0, shares_by_depth(self.test, commonest))
 
 
 @final
@@ -160,6 +156,12 @@ class Clock:
 def answers(lists: Sequence[Tree]) -> Array:
     """Return what lists come to ``(n,)``."""
     return np.array([nested_lists.value_of(tree) for tree in lists])
+
+
+def shares_by_depth(lists: Sequence[Tree], said: Any) -> dict[int, float]:
+    """Return the share of right answers for the lists of each depth, from what was said of each list, or of all."""
+    right, depths = said == answers(lists), np.array([one.height for one in lists])
+    return {depth: float(right[depths == depth].mean()) for depth in np.unique(depths).tolist()}
 
 
 def as_binary_trees(lists: Sequence[Tree]) -> list[Any]:

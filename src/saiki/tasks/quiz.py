@@ -2,7 +2,7 @@
 
 By W [left; right], by their sum, their product or their maximum: four networks that differ in nothing else learn to
 work nested lists out, from as many examples. Sums, products and maxima do not depend on the order of what they join,
-nor on how it is nested; so whatever does cannot be learnt with them.
+nor on how it is nested; so whatever does cannot be learnt with them. Lists of depth 1 do not: their leaves say it all.
 """
 
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ from typing import final
 
 import numpy as np
 
-from saiki.arrays import Array, Params, as_count
+from saiki.arrays import Params, as_count
 from saiki.layers import Dense, Embedding
 from saiki.optimizers import adam, chain, clip_by_norm, cosine
 from saiki.tasks import nested_lists
-from saiki.tasks.given import answers, as_binary_trees
+from saiki.tasks.given import answers, as_binary_trees, shares_by_depth
 from saiki.tasks.joins import JOINS
 from saiki.training import Batch, Step, train
 from saiki.trees import Forest, Recursive, Tree, TreeNetwork
@@ -32,7 +32,7 @@ class Quiz:
     Args:
         n_units: the length of a vector.
         n_train: how many lists there are to learn from.
-        n_test: how many to be tried on; none of them was learnt from.
+        n_test: how many to draw to be tried on; those that were learnt from are left out.
         epochs: how often each is learnt from.
         depths: the depths of those to learn from.
         test_depths: the depths of those to be tried on.
@@ -56,10 +56,16 @@ class Quiz:
         as_count("seed", self.seed, 0)
 
     @cached_property
-    def _lists(self) -> tuple[list[Tree], list[Tree]]:
-        known = nested_lists.draw(np.random.default_rng([self.seed, 2]), self.n_train, self.depths)
-        tried = nested_lists.draw(np.random.default_rng([self.seed, 3]), self.n_test, self.test_depths)
-        return known, [tree for tree in tried if tree not in set(known)]
+    def train(self) -> list[Tree]:
+        """The lists to learn from."""
+        return nested_lists.draw(np.random.default_rng([self.seed, 2]), self.n_train, self.depths)
+
+    @cached_property
+    def test(self) -> list[Tree]:
+        """The lists to be tried on."""
+        known = set(self.train)
+        drawn = nested_lists.draw(np.random.default_rng([self.seed, 3]), self.n_test, self.test_depths)
+        return [one for one in drawn if one not in known]
 
     @property
     def n_updates(self) -> int:
@@ -74,14 +80,13 @@ class Quiz:
 
     def run(self, join: str) -> Iterator[Step]:
         """Train the network with one way to join, and tell of each update."""
-        known, _ = self._lists
-        network, forest, y = self.network(join), _forest(known), answers(known).astype(np.float32)
+        network, forest, y = self.network(join), _forest(self.train), answers(self.train).astype(np.float32)
         rng = np.random.default_rng([self.seed, 4])
 
         def batches() -> Iterator[Batch]:
             for _ in range(self.epochs):
-                order = rng.permutation(len(known))
-                for start in range(0, len(known), BATCH):
+                order = rng.permutation(len(y))
+                for start in range(0, len(y), BATCH):
                     which = order[start : start + BATCH]
                     yield Batch(forest.select(which), y[which])
 
@@ -90,11 +95,8 @@ class Quiz:
         yield from train(network, params, batches(), optimizer, "cross_entropy")
 
     def by_depth(self, join: str, params: Params) -> dict[int, float]:
-        """Return the share of right answers for held-out lists of each depth."""
-        _, tried = self._lists
-        right: Array = self.network(join).predict(params, _forest(tried)).argmax(axis=1) == answers(tried)
-        depths = np.array([tree.height for tree in tried])
-        return {depth: float(right[depths == depth].mean()) for depth in self.test_depths if depth in depths}
+        """Return the share of right answers for the lists of each depth to be tried on."""
+        return shares_by_depth(self.test, self.network(join).predict(params, _forest(self.test)).argmax(axis=1))
 
 
 def _forest(lists: list[Tree]) -> Forest:

@@ -41,7 +41,7 @@ def progress(events: Iterable[T], total: int, description: str) -> Iterator[T]:
 
 
 @contextmanager
-def progress_bar(total: int, description: str) -> Iterator[Callable[[float, object], None]]:
+def progress_bar(total: float, description: str) -> Iterator[Callable[[float, object], None]]:
     """Show a bar as ``progress`` does, and give a function to be told how much of ``total`` is done, and of the event.
 
     >>> with progress_bar(10, "waiting") as show:

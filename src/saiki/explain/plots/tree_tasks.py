@@ -62,7 +62,8 @@ def plot_f1(axes: Axes, scores: Mapping[str, Mapping[str, float]], title: str = 
     axes.set_xticks(
         range(len(names)), [name.replace("-", "-\n").replace(" ", "\n") for name in names], fontsize="small"
     )
-    axes.set_ylim(0, 1.25)
+    axes.set_ylim(0, 1.25)  # the legend is above the bars
+    axes.set_yticks(np.linspace(0, 1, 6))
     axes.set_ylabel("F1 of the spans")
     axes.set_title(title, fontsize="medium")
     axes.legend(frameon=False, loc="upper right", ncols=len(scores), fontsize="small")
