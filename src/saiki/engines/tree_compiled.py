@@ -20,13 +20,17 @@ from saiki.engines.native import Argument, Table, address, program, run_at
 from saiki.engines.threads import slices, threads
 from saiki.engines.tile import products, width_of
 from saiki.engines.tree_loops import (
+    blocks_of,
+    child_blocks_of,
+    child_gradients_of,
     climb_arguments,
     climb_source,
     descend_arguments,
     descend_source,
     gradient_arguments,
+    near_of,
 )
-from saiki.engines.tree_tape import Levels, Nodes, TreeTape, columns_of, overwritten, rows_of, runs_of
+from saiki.engines.tree_tape import Levels, Nodes, TreeTape, columns_of, rows_of, runs_of
 from saiki.engines.walks import walk_kernel
 from saiki.errors import DtypeError
 
@@ -75,20 +79,13 @@ def climb(cell: TreeCell, params: Params, X: Array, nodes: Nodes) -> tuple[Array
     x = memory.empty(X.shape, dtype)
     np.take(X, levels.order, axis=0, out=x)
     x[~levels.has_input] = 0
-    tape = TreeTape.blank(cell, x, H, levels, dtype, memory.empty, shared=True)
+    tape, arrays = _tape(cell, x, H, levels, dtype)
     values: dict[str, Any] = {"pairs": levels.pairs, "child_starts": levels.child_starts, "children": levels.children}
-    values |= {"x": x, "gates": tape.a, "apart": tape.apart, "edges": tape.edges}
-    values |= {f"s_{name}": array for name, array in tape.states.items()}
-    gates, of_child = overwritten(cell)
-    values |= {f"saved_{name}": array for name, array in tape.saved.items() if name not in gates}
-    values |= {f"sum_{name}": array for name, array in tape.sums.items()}
-    values |= {f"child_saved_{name}": array for name, array in tape.child_saved.items() if name not in of_child}
-    values |= {f"vector_{name}": np.ascontiguousarray(params[name]) for name in cell.vectors}
-    values = {name: np.ascontiguousarray(value) for name, value in values.items()}
+    values |= arrays | {f"vector_{name}": np.ascontiguousarray(params[name]) for name in cell.vectors}
     weights = {"wx": _packed(params["Wx"]), "bias": np.ascontiguousarray(params.get("b", np.zeros(GH, dtype)))}
     for r, run in enumerate(runs_of(cell)):
         weights[f"wh_{r}"] = _packed(params["Wh"][rows_of(run, H), columns_of(run.source, run, H)])
-    held = [values | weights | _own(levels, s, H, dtype) for s in range(n_slices)]
+    held = [values | weights | _own(cell, levels, s, H, dtype) for s in range(n_slices)]
     _run(_kernel(cell, True, dtype), climb_arguments(cell), held, n_threads)
     return tape.states["h"][levels.rows], replace(tape, plan=Walked(n_threads, values))
 
@@ -99,14 +96,14 @@ def descend(cell: TreeCell, params: Params, tape: TreeTape, dH: Array) -> tuple[
     dtype: Any = tape.a.dtype.type
     plan: Walked = tape.plan
     values = dict(plan.values)
-    for name in cell.states:
-        values[f"d_{name}"] = memory.empty((levels.n_rows, H), dtype)
-        values[f"d_{name}"][...] = 0
-    np.take(dH, levels.order, axis=0, out=values["d_h"][:N])
+    d = values["d"] = memory.empty((levels.n_rows, len(cell.states), H), dtype)
+    d[:, 1:] = d[N:] = 0
+    d[:N, 0] = dH[levels.order]
     values |= {f"dsum_{name}": memory.empty((N, H), dtype) for name in cell.totals}
-    values |= {"da": memory.empty((N, G * H), dtype), "dapart": memory.empty((N, tape.apart.shape[1] * H), dtype)}
-    values |= {"dedges": memory.empty((len(tape.edges), tape.edges.shape[1] * H), dtype)}
-    values |= {"dx": memory.empty(tape.x.shape, dtype), "wx_back": _packed(params["Wx"].T)}
+    width = (G + len(cell.apart)) * H
+    values |= {"da": memory.empty((N, width), dtype), "dx": memory.empty(tape.x.shape, dtype)}
+    values["dedges"] = memory.empty((len(levels.children), len(child_gradients_of(cell)), H), dtype)
+    values["wx_back"] = _packed(params["Wx"].T)
     for r, run in enumerate(runs_of(cell)):
         values[f"wh_back_{r}"] = _packed(params["Wh"][rows_of(run, H), columns_of(run.source, run, H)].T)
     shapes = {GRADIENTS.get(name, f"dvector_{name}"): param.shape for name, param in params.items()}
@@ -114,9 +111,9 @@ def descend(cell: TreeCell, params: Params, tape: TreeTape, dH: Array) -> tuple[
     columns = products(dtype)["columns"]
     held = [
         values
-        | _own(levels, s, H, dtype)
+        | _own(cell, levels, s, H, dtype)
         | {name: np.zeros(shapes[name], dtype) for name in gradient_arguments(cell)}
-        | {"block": np.empty((BLOCK_ROWS, 2 * H), dtype), "panels": np.empty(BLOCK_ROWS * (G * H + columns), dtype)}
+        | {"block": np.empty((BLOCK_ROWS, 2 * H), dtype), "panels": np.empty(BLOCK_ROWS * (width + columns), dtype)}
         for s in range(len(levels.starts))
     ]
     _run(_kernel(cell, False, dtype), descend_arguments(cell), held, plan.n_threads)
@@ -137,14 +134,41 @@ def _share(work: int, n_trees: int) -> tuple[int, int]:
     return min(n_threads, n_slices), n_slices
 
 
-def _own(levels: Levels, s: int, H: int, dtype: Any) -> dict[str, Array]:
+def _tape(cell: TreeCell, x: Array, H: int, levels: Levels, dtype: Any) -> tuple[TreeTape, dict[str, Array]]:
+    """Return a tape, and the arrays that its own are views of, as the walks call them."""
+    N, E, S = len(levels.order), len(levels.children), len(cell.states)
+    blocks, of_child, G, C = blocks_of(cell), child_blocks_of(cell), len(cell.gates), len(cell.child_inputs)
+    arrays = {
+        "x": x,
+        "gates": memory.empty((N, 1 + max(blocks.values()), H), dtype),
+        "edges": memory.empty((E, 1 + max(of_child.values(), default=-1), H), dtype),
+        "s": memory.empty((levels.n_rows, S, H), dtype),
+    }
+    arrays["s"][N:] = 0
+    sums = {name: memory.empty((N, H), dtype) for name in (("h", *cell.totals) if cell.child is not None else ())}
+    gates, edges = arrays["gates"], arrays["edges"]
+    tape = TreeTape(
+        levels,
+        x,
+        a=gates[:, :G],
+        apart=gates[:, G : G + len(cell.apart)],
+        edges=edges[:, :C],
+        states={name: arrays["s"][:, k] for k, name in enumerate(cell.states)},
+        saved={name: gates[:, blocks[name]] for name in cell.saved},
+        sums=sums,
+        child_saved={name: edges[:, of_child[name]] for name in cell.child_saved},
+    )
+    return tape, arrays | {f"sum_{name}": array for name, array in sums.items()}
+
+
+def _own(cell: TreeCell, levels: Levels, s: int, H: int, dtype: Any) -> dict[str, Array]:
     """Return what a slice has of its own."""
-    spare = products(dtype)["columns"] * 8
     return {
         "starts": levels.starts[s],
         "with_input": np.ascontiguousarray(levels.with_input[s]),
         "seen": np.empty((ROWS_AT_ONCE, 2 * H), dtype),
-        "spare": np.empty(spare, dtype),
+        "near": np.empty((ROWS_AT_ONCE, len(near_of(cell)), H), dtype),
+        "spare": np.empty(products(dtype)["columns"] * 8, dtype),
     }
 
 

@@ -193,37 +193,19 @@ class TreeTape:
     plan: Any = None
 
     @classmethod
-    def blank(
-        cls, cell: TreeCell, x: Array, H: int, levels: Levels, dtype: Any, empty: Any = np.zeros, shared: bool = False
-    ) -> "TreeTape":
-        """Make a tape to write on, with the inputs ``x (N, F)`` on it.
-
-        Args:
-            cell: whose tape it is.
-            x: the inputs.
-            H: the number of units.
-            levels: the order of walking.
-            dtype: the precision.
-            empty: makes the larger arrays.
-            shared: whether saved values take the place of pre-activations where they may; see ``overwritten``.
-        """
+    def blank(cls, cell: TreeCell, x: Array, H: int, levels: Levels, dtype: Any) -> "TreeTape":
+        """Make a tape to write on, with the inputs ``x (N, F)`` on it."""
         N, E = len(levels.order), len(levels.children)
-        states = {name: empty((levels.n_rows, H), dtype) for name in cell.states}
-        for state in states.values():
-            state[N:] = 0
-        a = empty((N, len(cell.gates), H), dtype)
-        edges = empty((E if cell.child_gates else 0, len(cell.child_gates), H), dtype)
-        gates, of_child = overwritten(cell) if shared else ({}, {})
         return cls(
             levels,
             x,
-            a,
-            apart=empty((N, len(cell.apart), H), dtype),
-            edges=edges,
-            states=states,
-            saved={name: a[:, gates[name]] if name in gates else empty((N, H), dtype) for name in cell.saved},
-            sums={name: empty((N, H), dtype) for name in (("h", *cell.totals) if cell.child is not None else ())},
-            child_saved={n: edges[:, of_child[n]] if n in of_child else empty((E, H), dtype) for n in cell.child_saved},
+            a=np.zeros((N, len(cell.gates), H), dtype),
+            apart=np.zeros((N, len(cell.apart), H), dtype),
+            edges=np.zeros((E if cell.child_gates else 0, len(cell.child_gates), H), dtype),
+            states={name: np.zeros((levels.n_rows, H), dtype) for name in cell.states},
+            saved={name: np.zeros((N, H), dtype) for name in cell.saved},
+            sums={name: np.zeros((N, H), dtype) for name in (("h", *cell.totals) if cell.child is not None else ())},
+            child_saved={name: np.zeros((E, H), dtype) for name in cell.child_saved},
         )
 
 
