@@ -9,7 +9,7 @@ from sklearn.utils.validation import column_or_1d
 from saiki.arrays import Array, check_finite
 from saiki.errors import ArgumentError, ShapeError
 from saiki.estimators.base import Metadata
-from saiki.estimators.inputs import Given, as_labels, read_per_row
+from saiki.estimators.inputs import Given, as_labels, check_even, read_per_row
 from saiki.estimators.outputs import OutputsEstimator
 from saiki.estimators.scaling import Scaling
 from saiki.losses import Loss, log_softmax
@@ -67,6 +67,7 @@ class Labels(OutputsEstimator):
             raise ShapeError(
                 f"y must hold one label for each {one}; got {np.shape(y)}. For one for each {row} use output='each'."
             )
+        check_even(y, inputs)
         return self._encoded(column_or_1d(as_labels(y), warn=True, dtype=None), counts, reset)
 
     @final
