@@ -97,17 +97,16 @@ def read_trees(X: Any) -> Trees:
         raise ArgumentError("X must hold at least one tree; got none.")
     trees = [as_tree(tree, f"X[{i}]") for i, tree in enumerate(X)]
     firsts = [next((value for value in tree.values if value is not None), None) for tree in trees]  # all are alike
-    vectors = [i for i, value in enumerate(firsts) if isinstance(value, np.ndarray)]
-    if vectors:
-        first = firsts[vectors[0]]
+    at, first = next(((i, value) for i, value in enumerate(firsts) if isinstance(value, np.ndarray)), (0, None))
+    if first is not None:
         for i, value in enumerate(firsts):
             if value is not None and _kind(value) != _kind(first):
                 raise ShapeError(
                     "X must hold trees of one kind, with tokens or with vectors of one length and precision;"
-                    f" X[{vectors[0]}] has {_kind(first)}, and X[{i}] {_kind(value)}."
+                    f" X[{at}] has {_kind(first)}, and X[{i}] {_kind(value)}."
                 )
         if first.dtype.kind == "c":
-            raise DtypeError(f"X[{vectors[0]}] must hold real numbers; got complex ones. Use .real.")
+            raise DtypeError(f"X[{at}] must hold real numbers; got complex ones. Use .real.")
         return Trees(Forest.of(trees), None)
     vocabulary = vocabulary_of(trees)
     return Trees(Forest.of(trees, vocabulary), tuple(vocabulary))

@@ -116,8 +116,8 @@ def trace(
         return replace(seen, estimator=type(model).__name__)
     if isinstance(model, TREE_MODELS):
         raise ArgumentError(
-            f"{OVER_TREES}; a {type(model).__name__} reads trees. saiki.check_gradients(model) proves its gradients; for"
-            " the numbers themselves see what its forward and backward return."
+            f"{OVER_TREES}; a {type(model).__name__} reads trees. saiki.check_gradients(model) proves its gradients;"
+            " for the numbers themselves see what its forward and backward return."
         )
     if not isinstance(model, Layer):
         raise ArgumentError(f"model must be a network, a layer or an estimator; got {type(model).__name__}.")
