@@ -275,7 +275,7 @@ def read_per_row(argument: str, values: Any, inputs: Given) -> Ragged:
 def check_even(y: Any, inputs: Given) -> None:
     """Raise a ``ShapeError`` where targets that must be one for each example are lists of several sizes."""
     parts = y if isinstance(y, list | tuple) else ()
-    if len({len(part) for part in parts if isinstance(part, list | tuple) or getattr(part, "ndim", 0)}) > 1:
+    if len({len(part) for part in parts if isinstance(part, list | tuple) or getattr(part, "ndim", False)}) > 1:
         one, row = inputs.words
         raise ShapeError(
             f"y must hold one entry for each {one}; got lists of several sizes. For one for each {row} use"
