@@ -63,12 +63,13 @@ class Labels(OutputsEstimator):
             if rows.values.ndim != 1:
                 raise ShapeError(f"y must hold one label for each {row}; got {rows.values.shape[1:]} for each.")
             return rows.with_values(self._encoded(rows.values, counts, reset))
-        if getattr(y, "ndim", 1) > 1 and np.shape(y)[1:] != (1,):
-            raise ShapeError(
-                f"y must hold one label for each {one}; got {np.shape(y)}. For one for each {row} use output='each'."
-            )
         check_even(y, inputs)
-        return self._encoded(column_or_1d(as_labels(y), warn=True, dtype=None), counts, reset)
+        labels = as_labels(y)
+        if labels.ndim > 1 and labels.shape[1:] != (1,):
+            raise ShapeError(
+                f"y must hold one label for each {one}; got {labels.shape}. For one for each {row} use output='each'."
+            )
+        return self._encoded(column_or_1d(labels, warn=True, dtype=None), counts, reset)
 
     @final
     def _encoded(self, labels: Array, counts: Array, reset: bool) -> Array:
