@@ -71,9 +71,9 @@ def test_a_fit_of_other_things_forgets_the_first(name: str, rng: np.random.Gener
 
 def test_what_needs_a_fit_says_so(name: str, rng: np.random.Generator) -> None:
     X, y = data_for(name, rng)
-    for call in (lambda: quick(name).predict(X), lambda: quick(name).score(X, y)):
+    for method, arguments in (("predict", (X,)), ("score", (X, y))):
         with pytest.raises(NotFittedError, match=f"This {name} instance is not fitted yet"):
-            call()
+            getattr(quick(name), method)(*arguments)
     with pytest.raises(saiki.ArgumentError, match=f"{name} requires y to be passed, but the target y is None"):
         quick(name).fit(X, None)
 

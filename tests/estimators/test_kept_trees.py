@@ -172,7 +172,8 @@ def test_a_fit_that_is_cut_off_goes_on_to_the_bit(
         second.fit(X, y, checkpoint=path)
     assert second.n_iter_ == 4  # what was learnt is there
     assert len(second.predict(X)) == len(X)
-    whole, seen = quick(name, **options).fit(X, y), list[Any]()
+    whole = quick(name, **options).fit(X, y)
+    seen: list[Any] = []
     assert_alike(whole, quick(name, **options).fit(X, y, checkpoint=path))
     assert_alike(whole, quick(name, callbacks=[seen.append], **options).fit(X, y, checkpoint=path))
     assert not seen  # nothing was left to learn
@@ -196,7 +197,7 @@ def test_another_call_is_refused(name: str, tmp_path: Path, rng: np.random.Gener
 
 
 def test_whatever_stands_in_the_data_is_told_apart() -> None:
-    forests = [
+    forests: list[Any] = [
         [("a", "b")], [("a", "c")], [("b", "a")], [(1, 2)], [("1", "2")], [("a", ("b",))], ["a", "b"],
         [Tree([-1, 0, 0], ["a", None, "b"])], [(np.ones(2), np.zeros(2))], [(np.ones(2), np.ones(2))],
     ]  # fmt: skip
@@ -220,7 +221,8 @@ def test_a_full_disk_loses_nothing(
 ) -> None:
     monkeypatch.setattr(checkpoint_module, "LEAST_SECONDS", 0.0)
     X, y = data_for(name, rng)
-    writes, write = [], files.replace_and_keep
+    write = files.replace_and_keep
+    writes: list[Path] = []
 
     def fails_the_third_time(path: Path, data: bytes) -> None:
         writes.append(path)

@@ -8,6 +8,7 @@ import pytest
 
 import saiki
 from saiki.arrays import Array
+from saiki.training.epochs import Epoch
 from saiki.trees import Tree, as_tree, span_f1, vocabulary_of
 from tests.estimators.data import quick, sentences
 
@@ -167,7 +168,8 @@ def test_a_weight_is_so_many_repetitions(rng: np.random.Generator) -> None:
 
 def test_what_is_held_out_decides_by_its_f1(rng: np.random.Generator) -> None:
     X, y = sentences(rng, 40)
-    held, seen = sentences(rng, 20), []
+    held = sentences(rng, 20)
+    seen: list[Epoch] = []
     options = {"early_stopping": True, "max_iter": 30, "n_iter_no_change": 3, "callbacks": [seen.append]}
     model = parser(**options).fit(X, y, validation_data=held)
     best = int(np.argmax(model.validation_scores_))
@@ -191,7 +193,7 @@ BAD: list[tuple[Callable[[], Any], Any, str]] = [
     (
         lambda: parser().fit([["a"]], [("a",)]),
         saiki.ArgumentError,
-        r"y\[0\].*node 0 1\. Put its child in its place",
+        r"y\[0\].*node 0 has 1\. Put its child in its place",
     ),
     (
         lambda: parser().fit([list("ab")], ["a"]),

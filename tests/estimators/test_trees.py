@@ -15,7 +15,7 @@ from saiki.estimators import trees as trees_module
 from saiki.trees import Tree
 from tests.estimators.data import QUICK, Expressions, expressions
 
-EACH = {"output": "each"}
+EACH: dict[str, Any] = {"output": "each"}
 
 
 def classifier(**changes: Any) -> saiki.TreeRNNClassifier:
@@ -222,7 +222,7 @@ def test_a_weight_of_a_node_is_so_many_repetitions_of_its_label(rng: np.random.G
 def test_a_weight_at_the_root_alone_leaves_the_scale_of_vectors(rng: np.random.Generator) -> None:
     found, vectors = expressions(rng), vectors_for(rng)
     X = [with_vectors(tree, vectors) for tree in found.trees]
-    y = [np.where(np.arange(len(truths)) == 0, truths[0], 0) for truths in found.truths]
+    y = [np.where(np.arange(len(truths)) == 0, bool(truths[0]), 0) for truths in found.truths]
     weight = [np.eye(1, len(truths))[0] for truths in found.truths]
     plain, own = classifier().fit(X, found.values), classifier(**EACH).fit(X, y, sample_weight=weight)
     assert own._scaling is not None
@@ -237,8 +237,9 @@ def test_class_weights(rng: np.random.Generator) -> None:
     by_hand = [np.where(own == 1, 3.0, 0.5) for own in numbers(found)]
     named = classifier(**EACH, class_weight={1: 3, 0: 0.5}).fit(found.trees, numbers(found))
     assert_alike(named, classifier(**EACH).fit(found.trees, numbers(found), sample_weight=by_hand), 1e-12)
-    share = np.mean(found.values)
-    even = np.where(found.values, 0.5 / share, 0.5 / (1 - share))
+    truths = np.array(found.values, bool)
+    share = truths.mean()
+    even = np.where(truths, 0.5 / share, 0.5 / (1 - share))
     balanced = classifier(class_weight="balanced").fit(found.trees, found.values)
     assert_alike(balanced, classifier().fit(found.trees, found.values, sample_weight=even), 1e-12)
     with pytest.raises(saiki.ArgumentError, match="class_weight must name classes of y"):
@@ -298,7 +299,8 @@ def test_a_second_call_knows_the_tokens_and_classes_of_the_first(rng: np.random.
 def test_certificates(cell: str, rng: np.random.Generator) -> None:
     found, vectors = expressions(rng, 6), vectors_for(rng)
     y, weight = numbers(found), [rng.random(len(truths)) for truths in found.truths]
-    for X in (found.trees, [with_vectors(tree, vectors) for tree in found.trees]):
+    forms: list[Any] = [found.trees, [with_vectors(tree, vectors) for tree in found.trees]]
+    for X in forms:
         for model in (classifier(cell=cell, **EACH, class_weight="balanced"), regressor(cell=cell, **EACH)):
             assert saiki.check_gradients(model, X, y, sample_weight=weight).worst < 1e-10
             assert not hasattr(model, "params_")
@@ -306,7 +308,7 @@ def test_certificates(cell: str, rng: np.random.Generator) -> None:
             assert saiki.check_gradients(model, X, y, sample_weight=np.arange(6)).worst < 1e-10
             assert saiki.check_gradients(model).worst < 1e-10
     whole = classifier(cell=cell).fit(found.trees, [True, None, *found.values[2:]])
-    assert saiki.check_gradients(whole, found.trees, found.values).worst < 1e-10
+    assert saiki.check_gradients(whole, found.trees, np.array(found.values)).worst < 1e-10
 
 
 @pytest.mark.parametrize(
@@ -347,7 +349,7 @@ def test_labels_of_each_node_in_a_grid_search(rng: np.random.Generator) -> None:
 
 def test_learning_to_compute(rng: np.random.Generator) -> None:
     found, others = expressions(rng, 150), expressions(rng, 60, deepest=6)
-    options = {"hidden_layer_sizes": 16, "max_iter": 60, "random_state": 0, "embedding_size": 8}
+    options: dict[str, Any] = {"hidden_layer_sizes": 16, "max_iter": 60, "random_state": 0, "embedding_size": 8}
     model = saiki.TreeRNNClassifier(**options, **EACH).fit(found.trees, found.truths)
     assert model.score(found.trees, found.truths) == 1.0
     assert model.score(others.trees, others.truths) > 0.97  # twice as deep as any that it has seen
