@@ -15,7 +15,7 @@ from rich.text import Text
 from saiki.arrays import Params
 from saiki.cli.data import Data, read_data
 from saiki.cli.outputs import PictureFile, writing
-from saiki.errors import ArgumentError, SaikiError
+from saiki.errors import ArgumentError, DtypeError, SaikiError, ShapeError
 from saiki.explain.matrices import Matrix, of_delta, of_lags, of_quantity, of_weights
 from saiki.explain.microscope import QUANTITIES, trace
 from saiki.explain.terminal import Heatmap, bars
@@ -223,6 +223,8 @@ def _about(path: str) -> Iterator[None]:
     """Say which file it was whose data the model cannot take."""
     try:
         yield
+    except (ShapeError, DtypeError) as error:
+        raise type(error)(f"{path}: {error}") from error
     except SaikiError:
         raise
     except ValueError as error:  # as scikit-learn raises
