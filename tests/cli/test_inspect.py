@@ -11,7 +11,7 @@ import pytest
 import saiki
 from saiki.cli.inspect import VIEWS
 from tests.cli.conftest import Run
-from tests.estimators.data import ESTIMATORS, QUICK
+from tests.estimators.data import ESTIMATORS, OTHERS, QUICK, data_for, quick
 
 SEQUENCES, STEPS, FEATURES = 12, 5, 2
 
@@ -110,10 +110,19 @@ def test_what_stands_beyond_a_sequence_is_not_shown(run: Run, tmp_path: Path, rn
 def test_every_estimator_can_be_looked_into_or_says_why_not(
     name: str, run: Run, tmp_path: Path, rng: np.random.Generator
 ) -> None:
-    X, y = rng.standard_normal((12, 5, 2)), rng.integers(2, size=12)
-    known = ESTIMATORS[name]().get_params()
-    saiki.save(ESTIMATORS[name](**{k: v for k, v in QUICK.items() if k in known}).fit(X, y), tmp_path / "m.safetensors")
-    np.savez(tmp_path / "d.npz", X=X, y=y)
+    X, y = data_for(name, rng)
+    saiki.save(quick(name).fit(X, y), tmp_path / "m.safetensors")
+    np.savez(tmp_path / "d.npz", X=rng.standard_normal((12, 5, 2)), y=np.arange(12) % 2)
+    if name in OTHERS:
+        code, out, err = run("inspect", "m.safetensors", "--view", "all")
+        assert (code, err) == (0, "")
+        assert "loss after each epoch" in out
+        assert "Wh" in out
+        code, out, err = run("inspect", "m.safetensors", "d.npz")
+        assert (code, out) == (2, "")
+        assert f"holds a {name}, which DATA cannot be shown of" in err
+        assert "Leave DATA out" in err
+        return
     code, out, err = run("inspect", "m.safetensors", "d.npz", "--view", "all")
     if hasattr(ESTIMATORS[name], "network_problem"):
         assert (code, err) == (0, "")

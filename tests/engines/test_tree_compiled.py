@@ -10,7 +10,7 @@ from saiki.arrays import Array
 from saiki.cells import TREE_CELLS, TreeCell
 from saiki.engines import tree_compiled, tree_reference
 from saiki.engines.threads import limit_threads
-from saiki.engines.tree_tape import TreeTape
+from saiki.engines.tree_tape import TreeTape, overwritten
 from saiki.maths import tanh
 from saiki.trees import Forest, Recursive, Tree
 from tests.cells.test_tree_cells import decaying, untied, weighing
@@ -25,17 +25,22 @@ CELLS = TREE_CELLS | OWN
 EVERY_CELL = [(name, dtype) for name in TREE_CELLS for dtype in TOLERANCE] + [(name, np.float64) for name in OWN]
 
 
-def everything_on(tape: TreeTape) -> dict[str, Array]:
-    """Return every quantity of a tape by name, node by node in the caller's order."""
-    levels, found = tape.levels, {"x": tape.x, "a": tape.a, "apart": tape.apart}
+def everything_on(cell: TreeCell, tape: TreeTape) -> dict[str, Array]:
+    """Return every quantity of a tape by name, node by node in the caller's order, but for what may be written over."""
+    gates, of_child = overwritten(cell)
+    kept = [g for g in range(len(cell.gates)) if g not in gates.values()]
+    kept_of_child = [g for g in range(len(cell.child_gates)) if g not in of_child.values()]
+    levels, found = tape.levels, {"x": tape.x, "a": tape.a[:, kept], "apart": tape.apart}
     found |= {f"state {name}": states[: len(levels.order)] for name, states in tape.states.items()}
     found |= {f"saved {name}": saved for name, saved in tape.saved.items()}
     found = {name: array[levels.rows] for name, array in found.items()}
     inner = (np.diff(levels.child_starts) > 0)[levels.rows]
     found |= {f"sum {name}": sums[levels.rows][inner] for name, sums in tape.sums.items()}
     child = np.argsort(levels.order[levels.children])  # one edge for each node that is a child
-    of_edges = {"edges": tape.edges} | {f"child's {name}": saved for name, saved in tape.child_saved.items()}
-    return found | {name: array[child] for name, array in of_edges.items() if len(array)}
+    of_edges = {"edges": tape.edges[:, kept_of_child]} | {
+        f"child's {name}": saved for name, saved in tape.child_saved.items()
+    }
+    return found | {name: array[child] for name, array in of_edges.items() if array.size}
 
 
 def both_ways(layer: Recursive, forest: Forest, dtype: Any, rng: np.random.Generator) -> None:
@@ -49,7 +54,7 @@ def both_ways(layer: Recursive, forest: Forest, dtype: Any, rng: np.random.Gener
     for engine in ("reference", "compiled"):
         H, tape = layer.forward(params, forest, engine)
         grads = layer.backward(params, tape, dH)
-        results.append({"H": H, "X": grads.X} | dict(grads.params) | everything_on(tape.tape))
+        results.append({"H": H, "X": grads.X} | dict(grads.params) | everything_on(layer.cell, tape.tape))
     one, other = results
     assert one.keys() == other.keys()
     for name, true in one.items():

@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits
 from sklearn.ensemble import StackingClassifier, StackingRegressor, VotingClassifier, VotingRegressor
+from sklearn.exceptions import SkipTestWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     GridSearchCV,
@@ -26,10 +27,11 @@ from sklearn.model_selection import (
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import check_estimator
 
 import saiki
 from saiki.arrays import Array
-from tests.estimators.data import ESTIMATORS, classifier, ragged, regressor
+from tests.estimators.data import ARRAYS, OTHERS, classifier, ragged, regressor
 
 CHECKS = """
 import sys, warnings, saiki
@@ -44,7 +46,14 @@ LEAST = 55
 """How many checks a classifier or a regressor has at least; a transformer has fewer."""
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", OTHERS)
+def test_scikit_learns_own_checks_stop_where_no_array_is_taken(name: str) -> None:
+    with pytest.warns(SkipTestWarning, match=f"Can't test estimator {name} which requires input"):
+        results = check_estimator(OTHERS[name]())
+    assert [result["status"] for result in results] == ["passed"]  # test_conventions.py has the others by hand
+
+
+@pytest.mark.parametrize("name", ARRAYS)
 def test_scikit_learns_own_checks(name: str) -> None:
     # In a process of its own: without the variable scikit-learn skips its check of other libraries' arrays.
     environment = os.environ | {"SCIPY_ARRAY_API": "1"}
@@ -54,7 +63,7 @@ def test_scikit_learns_own_checks(name: str) -> None:
     assert Counter(line.split()[0] for line in lines) == {"passed": len(lines)}, [
         line for line in lines if not line.startswith("passed")
     ]
-    assert len(lines) >= (LEAST if hasattr(ESTIMATORS[name], "predict") else 40)
+    assert len(lines) >= (LEAST if hasattr(ARRAYS[name], "predict") else 40)
 
 
 META: dict[str, Callable[[], Any]] = {

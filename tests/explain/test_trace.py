@@ -11,7 +11,7 @@ from saiki.cells import CELLS
 from saiki.explain.microscope import QUANTITIES
 from saiki.layers import Bidirectional, Conv1D, Dense, Network, Readout, Recurrent
 from saiki.losses import evaluate
-from tests.estimators.data import ESTIMATORS, QUICK, ragged
+from tests.estimators.data import ARRAYS, OTHERS, QUICK, data_for, quick, ragged
 from tests.explain.models import EXACT, LENGTHS, drawn, simple
 from tests.layers.test_ladder import EXAMPLES, draw
 
@@ -174,12 +174,11 @@ def test_the_mean_by_lag_is_over_the_steps_with_a_loss(rng: np.random.Generator)
 
 
 @pytest.mark.parametrize("output", ["last", "each"])
-@pytest.mark.parametrize("name", [name for name, kind in ESTIMATORS.items() if hasattr(kind, "network_problem")])
+@pytest.mark.parametrize("name", [name for name, kind in ARRAYS.items() if hasattr(kind, "network_problem")])
 def test_a_fitted_estimator_is_traced_on_its_own_data(name: str, output: str, rng: np.random.Generator) -> None:
     X = rng.standard_normal((12, 5, 2))
     y = rng.integers(2, size=(12, 5) if output == "each" else 12)
-    known = ESTIMATORS[name]().get_params()
-    estimator = ESTIMATORS[name](output=output, **{k: v for k, v in QUICK.items() if k in known}).fit(X, y)
+    estimator = quick(name, output=output).fit(X, y)
     before = {key: value.copy() for key, value in estimator.network_problem().params.items()}
     seen = saiki.trace(estimator, X, y)
     problem = estimator.network_problem(X, y)
@@ -190,6 +189,20 @@ def test_a_fitted_estimator_is_traced_on_its_own_data(name: str, output: str, rn
     for key in before:
         np.testing.assert_allclose(seen.shares[key].sum(axis=0), grads[key], atol=EXACT)
         np.testing.assert_array_equal(estimator.network_problem().params[key], before[key])
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_runs_over_trees_has_no_trace(name: str, rng: np.random.Generator) -> None:
+    X, y = data_for(name, rng)
+    with pytest.raises(saiki.ArgumentError, match=f"{name} has no network yet"):
+        saiki.trace(OTHERS[name](), X, y)
+    estimator = quick(name).fit(X, y)
+    with pytest.raises(saiki.ArgumentError, match=rf"recur over time.* a {name} reads trees.*network_problem\(X, y\)"):
+        saiki.trace(estimator, X, y)
+    with pytest.raises(saiki.ArgumentError, match=r"reads trees\. saiki.check_gradients\(model\) proves"):
+        saiki.trace(estimator.network_, X, y, estimator.params_)
+    with pytest.raises(saiki.ArgumentError, match=f"lengths is nothing that a {name} takes"):
+        saiki.check_gradients(estimator, X, y, lengths=[1])
 
 
 def test_ragged_sequences_of_an_estimator(rng: np.random.Generator) -> None:

@@ -15,11 +15,12 @@ from rich.text import Text
 from saiki.arrays import Params
 from saiki.cli.data import Data, read_data
 from saiki.cli.outputs import PictureFile, writing
-from saiki.errors import ArgumentError, SaikiError
+from saiki.errors import ArgumentError, DtypeError, SaikiError, ShapeError
 from saiki.explain.matrices import Matrix, of_delta, of_lags, of_quantity, of_weights
 from saiki.explain.microscope import QUANTITIES, trace
 from saiki.explain.terminal import Heatmap, bars
 from saiki.explain.traces import Trace
+from saiki.explain.tree_gradients import TREE_MODELS
 
 PANEL = 5.5, 4.0
 """The size of a panel of a picture, in inches."""
@@ -180,7 +181,12 @@ def inspect(
     estimator = import_module("saiki").load(model)
     if not hasattr(estimator, "network_problem"):
         raise ArgumentError(f"{model} holds a {type(estimator).__name__}, which has no network to look into.")
-    params = estimator.network_problem().params
+    network, params, *_ = estimator.network_problem()
+    if data is not None and isinstance(network, TREE_MODELS):
+        raise ArgumentError(
+            f"{model} holds a {type(estimator).__name__}, which DATA cannot be shown of: what there is to see over time"
+            " it does over trees. Leave DATA out for its loss and weights; in Python see saiki.load(...).predict."
+        )
     said = [repr(estimator), f"{sum(p.size for p in params.values()):,} parameters; {estimator.n_iter_} epochs"]
 
     found = None if data is None else read_data(data, columns)
@@ -217,6 +223,8 @@ def _about(path: str) -> Iterator[None]:
     """Say which file it was whose data the model cannot take."""
     try:
         yield
+    except (ShapeError, DtypeError) as error:
+        raise type(error)(f"{path}: {error}") from error
     except SaikiError:
         raise
     except ValueError as error:  # as scikit-learn raises

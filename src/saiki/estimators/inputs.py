@@ -272,6 +272,17 @@ def read_per_row(argument: str, values: Any, inputs: Given) -> Ragged:
     return Ragged(np.concatenate([part[:n] for part, n in zip(parts, lengths, strict=True)]), lengths)
 
 
+def check_even(y: Any, inputs: Given) -> None:
+    """Raise a ``ShapeError`` where targets that must be one for each example are lists of several sizes."""
+    parts = y if isinstance(y, list | tuple) else ()
+    if len({len(part) for part in parts if isinstance(part, list | tuple) or getattr(part, "ndim", False)}) > 1:
+        one, row = inputs.words
+        raise ShapeError(
+            f"y must hold one entry for each {one}; got lists of several sizes. For one for each {row} use"
+            " output='each'."
+        )
+
+
 def _described(values: Any) -> str:
     """Say what came."""
     try:
@@ -295,6 +306,11 @@ def read_weights(sample_weight: Any, inputs: Given, per_row: bool) -> Array | Ra
         weight = read_per_row("sample_weight", sample_weight, inputs)
         weight = weight.with_values(as_float("sample_weight", weight.values))
     else:
+        if _is_list(sample_weight):
+            raise ShapeError(
+                f"sample_weight must have shape ({n},); got a list for each {one}. For one for each {row} use"
+                " output='each'."
+            )
         weight = as_float("sample_weight", sample_weight)
         if weight.shape != (n,):
             choices = f" or, for each {row}, (n_{one}s, n_{row}s)" if per_row else ""

@@ -11,6 +11,15 @@ from saiki.errors import ArgumentError, ShapeError
 from saiki.estimators.scaling import Scaling
 
 
+def expect_items(estimator: Any, inputs: Array, tokens: Sequence[Any] | None) -> None:
+    """Note what the first items are, tokens or vectors of some length, which all that follow are held to.
+
+    What is learnt of them, ``learn_items`` learns once it is known which of them count.
+    """
+    estimator.vocabulary_ = None if tokens is None else list(tokens)
+    estimator._scaling = Scaling.none(inputs.shape[1]) if tokens is None else None
+
+
 def learn_items(estimator: Any, inputs: Array, tokens: Sequence[Any] | None, weight: Array | None) -> None:
     """Learn which tokens there are, or the scale of vectors, as ``vocabulary_`` and ``_scaling``.
 

@@ -9,7 +9,7 @@ from sklearn.utils.validation import column_or_1d
 from saiki.arrays import Array, check_finite
 from saiki.errors import ArgumentError, ShapeError
 from saiki.estimators.base import Metadata
-from saiki.estimators.inputs import Given, as_labels, read_per_row
+from saiki.estimators.inputs import Given, as_labels, check_even, read_per_row
 from saiki.estimators.outputs import OutputsEstimator
 from saiki.estimators.scaling import Scaling
 from saiki.losses import Loss, log_softmax
@@ -63,11 +63,13 @@ class Labels(OutputsEstimator):
             if rows.values.ndim != 1:
                 raise ShapeError(f"y must hold one label for each {row}; got {rows.values.shape[1:]} for each.")
             return rows.with_values(self._encoded(rows.values, counts, reset))
-        if getattr(y, "ndim", 1) > 1 and np.shape(y)[1:] != (1,):
+        check_even(y, inputs)
+        labels = as_labels(y)
+        if labels.ndim > 1 and labels.shape[1:] != (1,):
             raise ShapeError(
-                f"y must hold one label for each {one}; got {np.shape(y)}. For one for each {row} use output='each'."
+                f"y must hold one label for each {one}; got {labels.shape}. For one for each {row} use output='each'."
             )
-        return self._encoded(column_or_1d(as_labels(y), warn=True, dtype=None), counts, reset)
+        return self._encoded(column_or_1d(labels, warn=True, dtype=None), counts, reset)
 
     @final
     def _encoded(self, labels: Array, counts: Array, reset: bool) -> Array:

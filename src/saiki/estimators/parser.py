@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
-from saiki.arrays import Array, Params, as_count, as_positive, check_finite
+from saiki.arrays import Array, Params, as_count, as_float, as_positive, check_finite
 from saiki.cells.trees import TreeCell, as_tree_cell
 from saiki.engines.threads import limit_threads
 from saiki.errors import ArgumentError, ShapeError
 from saiki.estimators.base import Checkpointed, Metadata, NetworkEstimator, NetworkProblem, hold
 from saiki.estimators.callbacks import with_callbacks
-from saiki.estimators.items import check_items, learn_items, seen_items, sound_items
+from saiki.estimators.items import check_items, expect_items, learn_items, seen_items, sound_items
 from saiki.estimators.options import Parameter, documented, fit_page
 from saiki.estimators.tree_inputs import ITEMS, Items, KnownTrees, read_items, read_known_trees
 from saiki.estimators.trees import ITEM_ATTRIBUTES, OF_ITEMS
@@ -157,7 +157,7 @@ class ParserNetwork(NetworkEstimator):
         check_is_fitted(self)
         items = read_items(X)
         check_items(self, items.items.values, items.tokens)
-        return self._trees(self.params_, items, [list(sequence) for sequence in X])
+        return self._trees(self.params_, items, items.values())
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the unlabelled F1 of the spans of all joins; see ``saiki.trees.span_f1``."""
@@ -193,20 +193,23 @@ class ParserNetwork(NetworkEstimator):
                 "ParserNetwork requires y to be passed, but the target y is None. Give a tree for each."
             )
         items = read_items(X)
-        if not reset:
+        if reset:
+            expect_items(self, items.items.values, items.tokens)
+        else:
             check_items(self, items.items.values, items.tokens)
         known = read_known_trees(y, items)
         if fitting:
-            shapes_of(known.trees)  # one that is not binary is refused here
+            shapes_of(known.trees, "y")  # one that is not binary is refused here
         weight = metadata.get("sample_weight")
         if weight is not None:
-            weight = np.asarray(weight, np.float64)
+            weight = as_float("sample_weight", weight)
             if weight.shape != (len(items),):
                 raise ShapeError(f"sample_weight must have shape ({len(items)},); got {weight.shape}.")
             check_finite("sample_weight", weight)
             if (weight < 0).any() or not weight.any():
                 raise ArgumentError("sample_weight must not be negative, and not all zero.")
-        return Examples(items, known, weight)
+        examples = Examples(items, known, weight)
+        return examples if weight is None else examples.select(np.flatnonzero(weight))
 
     def _look_at(self, examples: Examples) -> None:
         items = examples.X

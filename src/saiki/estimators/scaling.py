@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # help() shows what is written here
 
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple, Protocol, final
 
 import numpy as np
 import numpy.typing as npt
@@ -54,8 +54,18 @@ class Scaling(NamedTuple):
         return (values * self.scale + self.mean).astype(dtype, copy=False)
 
 
-def step_weights(weight: Array | Ragged | None, X: Ragged) -> Array | None:
-    """Return how much each step counts for the scale: as much as its sequence; None where all count alike."""
+class Rows(Protocol):
+    """Examples that have rows, as a sequence has steps and a tree nodes."""
+
+    def owners(self) -> Array:
+        """Return for each row the number of its example."""
+
+
+def step_weights(weight: Array | Ragged | None, X: Rows) -> Array | None:
+    """Return how much each row counts for the scale: as much as its example; None where all count alike.
+
+    So does a row whose own weight is zero, as what it holds is seen from others.
+    """
     if weight is None:
         return None
     if isinstance(weight, Ragged):

@@ -7,10 +7,11 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from saiki.arrays import Array, as_float, check_finite
-from saiki.errors import ArgumentError, ShapeError
+from saiki.errors import ArgumentError, DtypeError, ShapeError
 from saiki.estimators.inputs import Words
 from saiki.training.examples import Ragged
 from saiki.trees import Forest, Tree, as_tree, vocabulary_of
+from saiki.trees.checking import shown
 
 TREES, ITEMS = Words("tree", "node"), Words("sequence", "item")
 
@@ -69,6 +70,13 @@ class Trees:
         found = part.select(which)
         return found.values if isinstance(found, Ragged) else found
 
+    def as_vectors(self, n_features: int) -> "Trees":
+        """Return trees without anything at their nodes as such that could have vectors there; others as they are."""
+        if self.tokens != ():
+            return self
+        forest = replace(self.forest, inputs=np.zeros((self.forest.n_nodes, n_features)))
+        return replace(self, forest=forest, tokens=None)
+
     def arrays(self) -> tuple[Array, ...]:
         """Return arrays that together say all that the trees hold."""
         return *self.forest.arrays(), np.array([repr(token) for token in self.tokens or ()], "U")
@@ -88,11 +96,24 @@ def read_trees(X: Any) -> Trees:
     if not len(X):
         raise ArgumentError("X must hold at least one tree; got none.")
     trees = [as_tree(tree, f"X[{i}]") for i, tree in enumerate(X)]
-    first = next((value for tree in trees for value in tree.values if value is not None), "")
-    if isinstance(first, np.ndarray):
+    firsts = [next((value for value in tree.values if value is not None), None) for tree in trees]  # all are alike
+    at, first = next(((i, value) for i, value in enumerate(firsts) if isinstance(value, np.ndarray)), (0, None))
+    if first is not None:
+        for i, value in enumerate(firsts):
+            if value is not None and _kind(value) != _kind(first):
+                raise ShapeError(
+                    "X must hold trees of one kind, with tokens or with vectors of one length and precision;"
+                    f" X[{at}] has {_kind(first)}, and X[{i}] {_kind(value)}."
+                )
+        if first.dtype.kind == "c":
+            raise DtypeError(f"X[{at}] must hold real numbers; got complex ones. Use .real.")
         return Trees(Forest.of(trees), None)
     vocabulary = vocabulary_of(trees)
     return Trees(Forest.of(trees, vocabulary), tuple(vocabulary))
+
+
+def _kind(value: Any) -> str:
+    return f"vectors of {len(value)}, {value.dtype}" if isinstance(value, np.ndarray) else "tokens"
 
 
 @final
@@ -132,6 +153,11 @@ class Items:
         """Return what some of the sequences have, such as their trees."""
         return part.pad(which)[0]
 
+    def values(self) -> list[list[Any]]:
+        """Return what stands in each sequence: tokens or vectors."""
+        parts = self.items.split()
+        return [list(part) if self.tokens is None else [self.tokens[n] for n in part[:, 0].tolist()] for part in parts]
+
     def arrays(self) -> tuple[Array, ...]:
         """Return arrays that together say all that the sequences hold."""
         return self.items.values, self.items.lengths, np.array([repr(token) for token in self.tokens or ()], "U")
@@ -150,31 +176,52 @@ def read_items(X: Any) -> Items:
     if not len(X):
         raise ArgumentError("X must hold at least one sequence; got none.")
     for i, sequence in enumerate(X):
-        if isinstance(sequence, str) or not isinstance(sequence, Sequence | np.ndarray) or not len(sequence):
-            got = "no items" if isinstance(sequence, Sequence | np.ndarray) and not len(sequence) else f"{sequence!r}"
-            remedy = f" For words of a text give X[{i}].split()." if isinstance(sequence, str) else " Leave it out."
-            raise ArgumentError(f"X[{i}] must be a sequence of one or more tokens or vectors; got {got}.{remedy}")
+        if isinstance(sequence, str) or not isinstance(sequence, Sequence | np.ndarray) or _is_scalar(sequence):
+            words = f" For the words of a text give X[{i}].split()." if isinstance(sequence, str) else ""
+            raise ArgumentError(
+                f"X[{i}] must be a sequence of one or more tokens or vectors; got {shown(sequence)}. For one sequence"
+                f" give [sequence].{words}"
+            )
+        if not len(sequence):
+            raise ArgumentError(f"X[{i}] must be a sequence of one or more tokens or vectors; got none. Leave it out.")
     if np.ndim(X[0][0]) == 0:
         flat = [_token(item, i, k) for i, sequence in enumerate(X) for k, item in enumerate(sequence)]
         tokens = tuple(vocabulary_of([Tree.from_nested(tuple(flat))]))
         number = {token: n for n, token in enumerate(tokens)}
         values: Array = np.array([number[token] for token in flat], np.int64)[:, None]
         return Items(Ragged(values, np.array([len(sequence) for sequence in X])), tokens)
-    arrays = [as_float(f"X[{i}]", sequence) for i, sequence in enumerate(X)]
+    arrays = [_vectors(sequence, i) for i, sequence in enumerate(X)]
     for i, array in enumerate(arrays):
         if array.ndim != 2 or array.shape[1] != arrays[0].shape[-1] or array.dtype != arrays[0].dtype:
             raise ShapeError(
                 f"X[{i}] must be (n_items, n_features), as X[0] is, {arrays[0].shape}; got {array.dtype} {array.shape}."
             )
+        if array.dtype.kind == "c":
+            raise DtypeError(f"X[{i}] must hold real numbers; got complex ones. Use .real.")
         check_finite(f"X[{i}]", array)
     return Items(Ragged.of_list(arrays), None)
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim == 0
 
 
 def _token(item: Any, i: int, k: int) -> Any:
     item = item.item() if isinstance(item, np.generic) else item
     if isinstance(item, bool) or not isinstance(item, int | str):
-        raise ArgumentError(f"X[{i}][{k}] must be a token, a whole number or a text; got {item!r}.")
+        remedy = " A sequence of vectors is (n_items, n_features); for one give [sequence]." * isinstance(item, float)
+        raise ArgumentError(f"X[{i}][{k}] must be a token, a whole number or a text; got {shown(item)}.{remedy}")
     return item
+
+
+def _vectors(sequence: Any, i: int) -> Array:
+    if len({np.shape(item) if isinstance(item, np.ndarray) else _size(item) for item in sequence}) > 1:
+        raise ShapeError(f"X[{i}] must hold vectors of one length, (n_items, n_features); got items of several kinds.")
+    return as_float(f"X[{i}]", sequence)
+
+
+def _size(item: Any) -> Any:
+    return (len(item),) if isinstance(item, list | tuple) else shown(item)
 
 
 @final
@@ -215,6 +262,6 @@ def read_known_trees(y: Any, items: Items) -> KnownTrees:
     for i, (tree, length) in enumerate(zip(trees, items.items.lengths.tolist(), strict=True)):
         if len(tree.leaves) != length:
             raise ShapeError(
-                f"y[{i}] must have a leaf for each of the {length} items of X[{i}]; got {len(tree.leaves)} leaves."
+                f"y[{i}] must have a leaf for each item of X[{i}], {length} in all; it has {len(tree.leaves)}."
             )
     return KnownTrees(trees)

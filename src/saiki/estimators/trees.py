@@ -15,10 +15,11 @@ from saiki.engines.threads import limit_threads
 from saiki.errors import ArgumentError, choose
 from saiki.estimators.base import Checkpointed, Metadata, NetworkProblem, hold
 from saiki.estimators.callbacks import with_callbacks
-from saiki.estimators.items import check_items, learn_items, seen_items, sound_items
+from saiki.estimators.items import check_items, expect_items, learn_items, seen_items, sound_items
 from saiki.estimators.labels import Labels
 from saiki.estimators.options import ATTRIBUTES, PARAMETERS, Parameter, documented, fit_page
 from saiki.estimators.outputs import OutputsEstimator
+from saiki.estimators.scaling import step_weights
 from saiki.estimators.tree_inputs import TREES, Trees, read_trees
 from saiki.estimators.values import Values
 from saiki.layers import Dense, Dropout, Embedding
@@ -26,7 +27,7 @@ from saiki.layers.layer import precision_of
 from saiki.losses import Loss
 from saiki.optimizers import Optimizer, Schedule
 from saiki.training.epochs import Epoch
-from saiki.training.examples import Examples, Ragged
+from saiki.training.examples import Examples
 from saiki.trees import Recursive, TreeNetwork
 from saiki.trees.network import OUTPUTS, TreeLayer
 
@@ -126,20 +127,20 @@ class TreeEstimator(OutputsEstimator):
     @final
     def _read_inputs(self, X: Any, metadata: Metadata, reset: bool) -> Trees:  # noqa: ARG002
         trees = read_trees(X)
-        if not reset:
-            check_items(self, trees.forest.inputs, trees.tokens)
+        if reset:
+            expect_items(self, trees.forest.inputs, trees.tokens)
+            return trees
+        if self.vocabulary_ is None:
+            trees = trees.as_vectors(len(self._scaling.mean))
+        check_items(self, trees.forest.inputs, trees.tokens)
         return trees
 
     @final
     def _look_at_inputs(self, examples: Examples) -> None:
         trees = examples.X
         assert isinstance(trees, Trees)
-        there, weight = trees.forest.has_input, None
-        if isinstance(examples.weight, Ragged):
-            weight = examples.weight.values[there]
-        elif examples.weight is not None:
-            weight = examples.weight[trees.owners()][there]
-        learn_items(self, trees.forest.inputs[there], trees.tokens, weight)
+        there, weight = trees.forest.has_input, step_weights(examples.weight, trees)
+        learn_items(self, trees.forest.inputs[there], trees.tokens, None if weight is None else weight[there])
 
     @final
     def _network(self) -> TreeNetwork:

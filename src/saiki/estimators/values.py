@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_array
 from saiki.arrays import Array
 from saiki.errors import ShapeError
 from saiki.estimators.base import Metadata
-from saiki.estimators.inputs import Given, read_per_row
+from saiki.estimators.inputs import Given, check_even, read_per_row
 from saiki.estimators.outputs import OutputsEstimator
 from saiki.estimators.scaling import Scaling
 from saiki.losses import Loss
@@ -40,6 +40,8 @@ class Values(OutputsEstimator):
     def _read_targets(self, y: Any, inputs: Given, counts: Array, each: bool, reset: bool) -> Array | Ragged:
         one, row = inputs.words
         rows = read_per_row("y", y, inputs) if each else None
+        if rows is None:
+            check_even(y, inputs)
         options = {"ensure_2d": False, "ensure_all_finite": "allow-nan", "input_name": "y", "allow_nd": True}
         values = check_array(y if rows is None else rows.values, dtype=np.float64, **options)
         if values.ndim > 2:

@@ -24,6 +24,7 @@ from saiki.errors import ArgumentError, choose
 from saiki.explain.lags import lag_matrices, mean_by_lag
 from saiki.explain.problems import problem_of
 from saiki.explain.traces import Kept, LayerTrace, Trace
+from saiki.explain.tree_gradients import TREE_MODELS
 from saiki.explain.walk import Part, Recurrence, Unit, head_of, units_of, walk_back
 from saiki.layers import Conv1D, Dense, Layer
 from saiki.losses import LOSSES, Loss, as_loss, evaluate_parts, loss_for
@@ -38,6 +39,8 @@ QUANTITIES = {
     "lag_matrix": "which part of delta comes from the loss of which step",
 }
 """What a trace may keep."""
+
+OVER_TREES = "model must recur over time to be traced"
 
 
 def trace(
@@ -95,7 +98,14 @@ def trace(
             raise ArgumentError(
                 f"model must be a fitted estimator, not its class; got {model.__name__}. Call fit first."
             )
-        if params is None and model.network_problem().params is None:
+        network, own, *_ = model.network_problem()
+        if isinstance(network, TREE_MODELS):
+            raise ArgumentError(
+                f"{OVER_TREES}; a {type(model).__name__} reads trees. saiki.check_gradients(model, X, y) proves its"
+                " gradients, and for the numbers themselves model.network_problem(X, y) has its network, what it is"
+                " given, and its parameters: see the network's forward and backward."
+            )
+        if params is None and own is None:
             raise ArgumentError(f"model must be fitted before it is traced; this {type(model).__name__} is not.")
         problem = problem_of(model, X, y, lengths=lengths, sample_weight=sample_weight)
         seen = trace(
@@ -104,6 +114,11 @@ def trace(
             state=state, tbptt=tbptt, steps=steps, quantities=quantities,
         )  # fmt: skip
         return replace(seen, estimator=type(model).__name__)
+    if isinstance(model, TREE_MODELS):
+        raise ArgumentError(
+            f"{OVER_TREES}; a {type(model).__name__} reads trees. saiki.check_gradients(model) proves its gradients;"
+            " for the numbers themselves see what its forward and backward return."
+        )
     if not isinstance(model, Layer):
         raise ArgumentError(f"model must be a network, a layer or an estimator; got {type(model).__name__}.")
     if params is None:

@@ -4,6 +4,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from saiki.errors import ArgumentError
 from saiki.trees.brackets import parsed
 from saiki.trees.checking import shown
@@ -32,9 +34,11 @@ def as_tree(value: Any, argument: str = "tree") -> Tree:
         return Tree._from_text(value, True, argument)
     if isinstance(value, tuple | list):
         return Tree.of_parts(*unnested(value, argument))
+    leaf = isinstance(value, int | np.integer) or (isinstance(value, np.ndarray) and value.ndim == 1)
     raise ArgumentError(
         f"{argument} must be a Tree, nested tuples such as (('a', 'b'), 'c'), or text such as"
         f" '(3 (2 It) (4 works))'; got {shown(value)}."
+        + (" A tree of one leaf is saiki.Tree.from_nested(value)." if leaf else "")
     )
 
 

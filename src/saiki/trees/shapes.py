@@ -42,8 +42,11 @@ def tree_of(children: Array, scores: Array, values: Sequence[Any]) -> Tree:
     return Tree(parents, held, scores=worth)
 
 
-def shapes_of(trees: Sequence[Tree]) -> Forest:
+def shapes_of(trees: Sequence[Tree], argument: str = "trees") -> Forest:
     """Return the shapes of binary trees, numbered anew: leaves first, left to right, and children before parents.
+
+    Raises:
+        ArgumentError: a node has one child, or more than two; the message calls the trees by ``argument``.
 
     >>> shapes_of([Tree.from_nested(("a", ("b", "c")))]).parents.tolist()
     [4, 3, 3, 4, -1]
@@ -51,12 +54,15 @@ def shapes_of(trees: Sequence[Tree]) -> Forest:
     parts = []
     for i, tree in enumerate(trees):
         if not tree.is_binary:
+            node = int(np.flatnonzero((tree.n_children > 0) & (tree.n_children != 2))[0])
+            n_children = int(tree.n_children[node])
+            remedy = (
+                "Put its child in its place."
+                if n_children == 1
+                else f"Give saiki.trees.as_tree({argument}[{i}]).binarized()."
+            )
             raise ArgumentError(
-                f"trees[{i}] must have two children or none at every node; node {int((tree.n_children == 1).argmax())}"
-                f" or another has not. Give trees[{i}].binarized(), and leave out nodes with one child."
-                if (tree.n_children == 1).any()
-                else f"trees[{i}] must have two children or none at every node; got one with {tree.n_children.max()}."
-                f" Give trees[{i}].binarized()."
+                f"{argument}[{i}] must have two children or none at every node; node {node} has {n_children}. {remedy}"
             )
         inner = np.flatnonzero(~tree.is_leaf)
         order = np.concatenate((tree.leaves, inner[np.argsort(tree.heights[inner], kind="stable")]))
