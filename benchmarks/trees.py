@@ -5,8 +5,10 @@ backward, from a gradient at each root to those of all weights; "predict" is for
 
 - saiki's compiled engine, with all cores and with one thread, and its reference engine: all trees at once, level by
   level;
-- NumPy, node by node: one product a node each way, gates side by side in one array, weights' gradients of a tree as one
-  product at its end, one thread (two only wait for each other at such sizes);
+- NumPy, node by node, as written: a plain walk, each gate by its equation and the cell's own functions, each node
+  adding to the weights' gradients; one thread (two only wait for each other at such sizes);
+- NumPy, node by node, tuned: gates side by side in one array, so that a node has one product each way; slopes and
+  weights' gradients of a tree at its end, at once;
 - PyTorch, eager, node by node: the same operations with its tensors, autograd for the backward pass, inference mode for
   predictions, one thread too.
 
@@ -63,9 +65,10 @@ def main() -> None:
     forests = {n: Forest.of(trees[:n]) for n in (sample, len(trees))}
     parts = [(walk_of(tree), np.array(inputs_of(tree))) for tree in trees[:sample]]
     runs: dict[str, tuple[Run, int]] = {name: (ours(layer, params, forests, name), len(trees)) for name in OURS}
-    runs["NumPy, node by node"] = plain(params, parts), sample
+    runs["NumPy, as written"] = as_written(layer, params, parts), sample
+    runs["NumPy, tuned"] = tuned(params, parts), sample
     if find_spec("torch"):
-        runs["PyTorch, node by node"] = torchs(params, parts), sample
+        runs["PyTorch"] = torchs(params, parts), sample
     hold_to_the_same(runs, sample)
     times: dict[str, dict[str, list[float]]] = {task: {name: [] for name in runs} for task in TASKS}
     for _ in range(arguments.turns):
@@ -96,14 +99,15 @@ def described(about: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     lines = [
         f"{about['date']}, {about['machine']}, {about['cores']} cores, Python {about['python']}, {versions}",
         f"Tree-LSTM, {N_UNITS} units, {N_FEATURES} features, float32: {about['trees']} binary trees of {N_LEAVES}"
-        f" leaves, {about['nodes']} nodes; node by node on {about['sample']} of them, scaled",
+        f" leaves, {about['nodes']} nodes",
+        f"NumPy and PyTorch go node by node, over {about['sample']} of the trees, and their times are scaled",
         f"{'':26}" + "".join(f"{task + ', ms':>14}{'x':>9}" for task in TASKS),
     ]
     for row in rows:
         figures = "".join(f"{row[task] * 1e3:14.1f}{row[task] / rows[0][task]:9.1f}" for task in TASKS)
         lines.append(f"{row['name']:26}{figures}")
     if not find_spec("torch"):
-        lines.append(f"{'PyTorch, node by node':26}   not installed here")
+        lines.append(f"{'PyTorch':26}   not installed here")
     return "\n".join(lines)
 
 
@@ -175,8 +179,66 @@ def ours(layer: Recursive, params: Params, forests: dict[int, Forest], name: str
     return run
 
 
-def plain(params: Params, parts: list[tuple[Nodes, Array]]) -> Run:
-    """Return the tasks as a plain NumPy loop over nodes."""
+def as_written(layer: Recursive, params: Params, parts: list[tuple[Nodes, Array]]) -> Run:
+    """Return the tasks as a NumPy loop over nodes that follows the equations."""
+    cell, H = layer.cell, N_UNITS
+    gates = {
+        name: tuple(np.ascontiguousarray(params[key][..., g * H : (g + 1) * H]) for key in ("Wx", "Wh", "b"))
+        for g, name in enumerate(cell.inputs)
+    }
+    nothing = np.zeros(H, np.float32)
+
+    def climb(walk: Nodes, x: Array) -> list[dict[str, Array]]:
+        kept: list[dict[str, Array]] = [{} for _ in walk]
+        for node, left, right in walk:
+            if left < 0:
+                now = {"c_left": nothing, "c_right": nothing}
+                now |= {name: x[node] @ Wx + b for name, (Wx, _, b) in gates.items()}
+            else:
+                pair = np.concatenate((kept[left]["h"], kept[right]["h"]))
+                now = {"pair": pair, "c_left": kept[left]["c"], "c_right": kept[right]["c"]}
+                now |= {name: pair @ Wh + b for name, (_, Wh, b) in gates.items()}
+            values = cell.forward(*(now[name] for name in cell.takes))
+            kept[node] = now | dict(zip(cell.returns, values, strict=True))
+        return kept
+
+    def descend(walk: Nodes, x: Array, kept: list[dict[str, Array]], into: tuple[Array, ...]) -> None:
+        d = [{"dh": nothing, "dc": nothing} for _ in walk]
+        d[walk[-1][0]]["dh"] = np.ones(H, np.float32)
+        for node, left, right in reversed(walk):
+            now = kept[node] | d[node]
+            grads = dict(zip(cell.takes, cell.backward(*(now[name] for name in cell.wants)), strict=True))
+            dpair = np.zeros(2 * H, np.float32)
+            for g, (name, (Wx, Wh, _)) in enumerate(gates.items()):
+                da, columns = grads[name], slice(g * H, (g + 1) * H)
+                into[2][columns] += da
+                if left < 0:
+                    into[0][:, columns] += np.outer(x[node], da)
+                    _ = da @ Wx.T  # the gradient of the input, as the others have it
+                else:
+                    into[1][:, columns] += np.outer(now["pair"], da)
+                    dpair += da @ Wh.T
+            if left >= 0:
+                d[left], d[right] = (
+                    {"dh": dpair[:H], "dc": grads["c_left"]},
+                    {"dh": dpair[H:], "dc": grads["c_right"]},
+                )
+
+    def run(task: str, n: int) -> Any:
+        grads, roots = tuple(np.zeros_like(params[key]) for key in ("Wx", "Wh", "b")), []
+        with single_threaded():
+            for walk, x in parts[:n]:
+                kept = climb(walk, x)
+                roots.append(kept[walk[-1][0]]["h"])
+                if task == "train":
+                    descend(walk, x, kept, grads)
+        return np.stack(roots), *grads
+
+    return run
+
+
+def tuned(params: Params, parts: list[tuple[Nodes, Array]]) -> Run:
+    """Return the tasks as a NumPy loop over nodes with as little as possible in it."""
     H, one = N_UNITS, np.float32(1)
     Wx, Wh, b = (params[key] for key in ("Wx", "Wh", "b"))
     zero = np.zeros(H, np.float32)
