@@ -234,7 +234,7 @@ def test_the_loss_of_a_search_that_forgets_nothing_is_no_less_than_the_published
     assert parser.loss_and_gradients(params, X, trees, LENGTHS)[0] >= np.mean(published) - ROUNDING
 
 
-@pytest.mark.parametrize("name", PARSERS)
+@pytest.mark.parametrize("name", [name for name, parser in PARSERS.items() if parser.n_tokens is None])  # no ties
 def test_what_is_found_without_mistakes_has_no_loss_and_no_gradient(name: str, rng: np.random.Generator) -> None:
     parser = PARSERS[name]
     params, X = drawn(parser, rng)
