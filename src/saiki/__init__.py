@@ -15,6 +15,7 @@ from saiki.errors import (
     GradientError,
     SaikiError,
     ShapeError,
+    UnknownTokensWarning,
 )
 from saiki.explain.certificate import Certificate
 from saiki.explain.gradients import check_gradients
@@ -99,6 +100,7 @@ __all__ = [
     "TreeRNNClassifier",
     "TreeRNNRegressor",
     "Truncation",
+    "UnknownTokensWarning",
     "cells",
     "check_gradients",
     "conv_output_size",

@@ -43,6 +43,10 @@ class AxesWarning(UserWarning):
     """An array looks as if its steps stood where its features should."""
 
 
+class UnknownTokensWarning(UserWarning):
+    """None of the tokens that came was there in fit, so that nothing is known of any."""
+
+
 def choose(argument: str, name: object, table: Mapping[str, T]) -> T:
     """Look a name up in a table of choices.
 

@@ -229,7 +229,7 @@ def test_ctrl_c_of_the_real_command(tmp_path: Path) -> None:
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
-            while b"parameters" not in process.stdout.readline():
+            while b"weights" not in process.stdout.readline():
                 assert process.poll() is None
             time.sleep(1.5)  # so that it learns
             asked = time.monotonic()

@@ -73,3 +73,19 @@ BAD: list[tuple[Callable[[], Any], Any, str]] = [
 def test_what_is_wrong_is_named(call: Any, error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_tokens_of_which_none_is_known_are_warned_of() -> None:
+    model = saiki.TreeRNNClassifier(max_iter=1, hidden_layer_sizes=2).fit([(1, 2), (2, 1)], [0, 1])
+    with pytest.warns(saiki.UnknownTokensWarning, match="got '1', and those of fit are 1, 2, .* two tokens"):
+        model.predict([("1", "2")])
+    assert len(model.predict([(1, "2")])) == 1
+
+
+def test_a_tree_without_labels_may_be_none() -> None:
+    model = saiki.TreeRNNClassifier(output="each", max_iter=2, hidden_layer_sizes=2, random_state=0)
+    X, y = [("a", "b"), ("b", "a")], [["c", "d", "e"], None]
+    with_none = model.fit(X, y).params_
+    alone = model.fit(X, [y[0], [None] * 3]).params_
+    for name, param in alone.items():
+        np.testing.assert_array_equal(with_none[name], param)

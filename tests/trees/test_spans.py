@@ -85,7 +85,7 @@ def test_it_needs_no_recursion() -> None:
     [
         ([], None, ShapeError, "0 and 1"),
         ([Tree.balanced([1, 2])], None, ShapeError, r"found\[0\] and known\[0\].*2 and 3"),
-        ([(1, 2, 3)], None, ArgumentError, r"found\[0\] must be a Tree; got a tuple"),
+        ([1.5], None, ArgumentError, r"found\[0\] must be a Tree, nested tuples"),
         (Tree.balanced([1, 2, 3]), None, ArgumentError, "found must be a list of trees; got a Tree"),
         ([Tree.balanced([1, 2, 3])], [1, 2], ShapeError, r"\(1,\); got \(2,\)"),
         ([Tree.balanced([1, 2, 3])], [-1], ArgumentError, "negative; got -1"),

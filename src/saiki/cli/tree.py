@@ -120,9 +120,9 @@ def work_out(experiment: ListsExperiment, record: Record) -> None:
         f"Structure given: nested lists are worked out, such as {text_of(example)} = {value_of(example)}\n"
         "(SM: the last digit of the sum; MED: the median, of two the lower). Two networks\n"
         f"learn from {experiment.n_train} of depth {_range(experiment.depths)}, for {experiment.seconds:g} seconds"
-        f" each. Right answers on {len(experiment.test)}\nothers, by depth:\n"
+        f" each. Right answers on {len(experiment.test)}\nothers\n('always ...' is the commonest answer):\n"
     )
-    header = " parameters", " epochs", " seconds", *_columns(experiment.test_depths)
+    header = " weights", " epochs", " seconds", *_columns(experiment.test_depths)
     width = max(map(len, experiment.networks))
     _print_row("", width, header, header)
 
@@ -138,16 +138,16 @@ def work_out(experiment: ListsExperiment, record: Record) -> None:
         keep(outcome)
     keep(experiment.guess())
     if max(experiment.test_depths) > max(experiment.depths):
-        print(f"\nNo list to learn from was deeper than {max(experiment.depths)}.")
+        print(f"\nNo list to learn from was deeper than {max(experiment.depths)}. On busy cores both learn less.")
     print()
 
 
 def join(quiz: Quiz, record: Record) -> None:
     """Run the second part."""
     print(
-        "Two neighbours joined into one vector, the quiz of the notes. Networks that\n"
-        f"differ in nothing else learn from {quiz.n_train} nested lists of depth {_range(quiz.depths)}, {quiz.epochs}"
-        f" times\neach. Right answers on {len(quiz.test)} others, by depth:\n"
+        "Two neighbours joined into one vector, the quiz of docs/notes.md. Networks that\n"
+        f"differ in the join alone learn from {quiz.n_train} nested lists of depth {_range(quiz.depths)}, {quiz.epochs}"
+        f" times\neach. Right answers on {len(quiz.test)} others:\n"
     )
     width, header = max(map(len, JOINS)), _columns(quiz.test_depths)
     _print_row("", width, header, header)
@@ -178,8 +178,9 @@ def find(experiment: ArithmeticExperiment, record: Record) -> None:
         "Structure found: arithmetic without brackets, whose tree is precedence and left\n"
         f"association. A parser learns from {experiment.n_train} expressions of"
         f" {experiment.n_numbers} numbers and their trees,\n"
-        f"{experiment.epochs} times each. F1 of its spans in others, and of trees that no one has to learn\n"
-        "('without precedence': each operator with its number, joined from the left):"
+        f"{experiment.epochs} times each. F1 (the share of right joins) in others, of its trees and\n"
+        "of those that nobody has to learn ('without precedence': each operator with the\n"
+        "number after it, from left to right):"
     )
     with progress_bar(experiment.epochs, "parser") as show:
         parser = experiment.learn(lambda epoch: show(epoch.count, epoch))
@@ -200,7 +201,7 @@ def _drawn(tree: Tree) -> str:
 
 
 def _columns(depths: Sequence[int]) -> list[str]:
-    return [f"{depth:>4}" for depth in depths]
+    return [f"depth {depth}" if depth == depths[0] else f"{depth:>4}" for depth in depths]
 
 
 def _shares(by_depth: Mapping[int, float], depths: Sequence[int]) -> list[str]:

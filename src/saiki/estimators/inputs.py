@@ -255,6 +255,8 @@ def read_per_row(argument: str, values: Any, inputs: Given) -> Ragged:
     wanted = (
         f"one for each {row}: an array (n_{one}s, n_{row}s), or a list of arrays (n_{row}s,), {len(lengths)} in all"
     )
+    if isinstance(values, list | tuple) and len(values) == len(lengths) and any(part is not None for part in values):
+        values = [[None] * int(n) if part is None else part for part, n in zip(values, lengths, strict=True)]
     if np.ndim(values[0] if isinstance(values, list | tuple) and len(values) else values) == 0 or len(values) != len(
         lengths
     ):

@@ -1,5 +1,6 @@
 """What stands at the nodes of trees or in sequences of items: tokens, which get vectors of their own, or vectors."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from saiki.arrays import Array
-from saiki.errors import ArgumentError, ShapeError
+from saiki.errors import ArgumentError, ShapeError, UnknownTokensWarning
 from saiki.estimators.scaling import Scaling
 
 
@@ -48,7 +49,7 @@ def seen_items(estimator: Any, inputs: Array, tokens: Sequence[Any] | None, dtyp
 
 
 def check_items(estimator: Any, inputs: Array, tokens: Sequence[Any] | None) -> None:
-    """Raise unless items are of the kind that there was in fit.
+    """Raise unless items are of the kind that there was in fit; warn where not one token was there then.
 
     Raises:
         ArgumentError: tokens instead of vectors, or vectors instead of tokens.
@@ -59,6 +60,14 @@ def check_items(estimator: Any, inputs: Array, tokens: Sequence[Any] | None) -> 
         raise ArgumentError(f"X must hold {known}, as in fit; got {got}.")
     if tokens is None and inputs.shape[1] != len(estimator._scaling.mean):
         raise ShapeError(f"X must hold vectors of {len(estimator._scaling.mean)}, as in fit; got {inputs.shape[1]}.")
+    if tokens and not set(tokens) & set(estimator.vocabulary_):
+        known = ", ".join(map(repr, estimator.vocabulary_[:5])) or "none"
+        warnings.warn(
+            f"none of the tokens of X was there in fit; got {tokens[0]!r}, and those of fit are {known}, ... A number"
+            " and its text are two tokens.",
+            UnknownTokensWarning,
+            stacklevel=2,
+        )
 
 
 def sound_items(estimator: Any, n_tokens: int | None, n_features: int) -> bool:

@@ -27,8 +27,8 @@ from saiki.training.examples import Examples
 from saiki.trees import Parser, Tree, span_f1, tree_of
 from saiki.trees.shapes import shapes_of
 
-AT_ONCE = 128
-"""So many sequences of about the same length are parsed at once."""
+AT_ONCE, MOST_NUMBERS = 128, 1 << 22
+"""So many sequences of about the same length, and numbers of their states, are parsed at once."""
 
 
 def _cell(name: str, value: Any) -> None:
@@ -48,7 +48,8 @@ OF_PARSERS: dict[str, Parameter] = OF_ITEMS | {
     ),
     "beam": Parameter(
         as_count,
-        "how many ways to join are followed up when predicting; 1 always joins the best pair. Training always does.",
+        "how many ways to join are followed up when predicting; 1 always joins the best pair. Training always does, so"
+        " more find trees with higher sums of scores, which need not be better ones.",
     ),
 }
 """The parameters of the parser network."""
@@ -178,7 +179,9 @@ class ParserNetwork(NetworkEstimator):
         lengths, found = items.items.lengths, list[Any]([None] * len(items))
         order = np.argsort(lengths, kind="stable")
         with limit_threads(self.n_jobs):
-            for which in np.split(order, range(AT_ONCE, len(order), AT_ONCE)):
+            longest = int(lengths.max()) * int(self.beam) * self.network_.n_units
+            at_once = max(1, min(AT_ONCE, MOST_NUMBERS // longest))
+            for which in np.split(order, range(at_once, len(order), at_once)):
                 X, _ = seen.pad(which)
                 joins = self.network_.parse(params, X, lengths[which], int(self.beam))
                 for row, i in enumerate(which.tolist()):

@@ -30,6 +30,7 @@ from saiki.training.epochs import Epoch
 from saiki.training.examples import Examples
 from saiki.trees import Recursive, TreeNetwork
 from saiki.trees.network import OUTPUTS, TreeLayer
+from saiki.trees.recursive import check_children
 
 MOST_NODES = 1 << 14
 """Trees are predicted in batches of about so many nodes."""
@@ -127,6 +128,8 @@ class TreeEstimator(OutputsEstimator):
     @final
     def _read_inputs(self, X: Any, metadata: Metadata, reset: bool) -> Trees:  # noqa: ARG002
         trees = read_trees(X)
+        for cell in self._cells():
+            check_children(cell, trees.forest)
         if reset:
             expect_items(self, trees.forest.inputs, trees.tokens)
             return trees
@@ -142,10 +145,16 @@ class TreeEstimator(OutputsEstimator):
         there, weight = trees.forest.has_input, step_weights(examples.weight, trees)
         learn_items(self, trees.forest.inputs[there], trees.tokens, None if weight is None else weight[there])
 
+    def _cells(self) -> list[TreeCell]:
+        """Return the cell of each layer, as the parameters say."""
+        cells = list(self.cell) if isinstance(self.cell, list | tuple) else [self.cell]
+        chosen = [as_tree_cell(cell) for cell in cells]
+        return chosen if self.activation is None else [cell.with_activation(self.activation) for cell in chosen]
+
     @final
     def _network(self) -> TreeNetwork:
         sizes = np.atleast_1d(np.asarray(self.hidden_layer_sizes)).tolist()
-        cells = list(self.cell) if isinstance(self.cell, list | tuple) else [self.cell] * len(sizes)
+        cells = self._cells() if isinstance(self.cell, list | tuple) else self._cells() * len(sizes)
         if len(cells) != len(sizes):
             raise ArgumentError(
                 f"cell must be one, or one for each of the {len(sizes)} layers of hidden_layer_sizes; got {len(cells)}."
@@ -157,9 +166,7 @@ class TreeEstimator(OutputsEstimator):
             width = int(self.embedding_size)
             layers.append(Embedding(max(len(self.vocabulary_), 1), width))
         for cell, size in zip(cells, sizes, strict=True):
-            chosen = as_tree_cell(cell)
-            chosen = chosen if self.activation is None else chosen.with_activation(self.activation)
-            layers += [Recursive(chosen, width, size), *([Dropout(self.dropout)] if self.dropout else [])]
+            layers += [Recursive(cell, width, size), *([Dropout(self.dropout)] if self.dropout else [])]
             width = size
         return TreeNetwork([*layers, Dense(width, self.n_outputs_)], self.output)
 

@@ -1,8 +1,9 @@
 """The quiz of the course notes as an experiment: how are two neighbours joined into one vector?
 
-By W [left; right], by their sum, their product or their maximum: four networks that differ in nothing else learn to
-work nested lists out, from as many examples. Sums, products and maxima do not depend on the order of what they join,
-nor on how it is nested; so whatever does cannot be learnt with them. Lists of depth 1 do not: their leaves say it all.
+By W [left; right], by their sum, their product or their maximum: four networks that differ in the join alone (W has
+weights and a tanh, the others have nothing to learn) learn to work nested lists out, from as many examples. Sums,
+products and maxima do not depend on the order of what they join, nor on how it is nested; so whatever does cannot be
+learnt with them. Lists of depth 1 do not: their leaves say it all.
 """
 
 from collections.abc import Iterator

@@ -25,6 +25,11 @@ def as_parents(parents: npt.ArrayLike) -> Array:
         ShapeError: not one-dimensional.
         ArgumentError: no nodes, no whole numbers, none or several roots, a parent out of range, a cycle.
     """
+    if isinstance(parents, str | tuple):
+        raise ArgumentError(
+            f"parents must be the numbers of parents, an array or a list; got {shown(parents)}. For a text there is"
+            " Tree.from_text, for nested tuples Tree.from_nested."
+        )
     given = as_float("parents", parents, np.int64)
     if given.ndim != 1:
         raise ShapeError(f"parents must be (n_nodes,), the number of each node's parent; got shape {given.shape}.")
@@ -38,7 +43,8 @@ def as_parents(parents: npt.ArrayLike) -> Array:
     if wrong.size:
         raise ArgumentError(
             f"parents must be numbers of nodes, from 0 to {n_nodes - 1}, or -1 for the root;"
-            f" got {given[wrong[0]]} for node {wrong[0]}. Count nodes from 0."
+            f" got {given[wrong[0]]} for node {wrong[0]}. Count nodes from 0; of heads that"
+            " count from 1, with 0 for the root, give np.array(heads) - 1."
         )
     roots = np.flatnonzero(array == -1)
     if len(roots) != 1:

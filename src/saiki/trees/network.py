@@ -272,7 +272,7 @@ class TreeNetwork:
             ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
         """
         forest = as_forest(X)
-        if OUTPUTS[self.output] and sample_weight is not None and len(sample_weight) == len(forest):
+        if OUTPUTS[self.output] and sample_weight is not None and np.shape(sample_weight) == (len(forest),):
             sample_weight = np.asarray(sample_weight)[forest.owners()]
         Y, tape = self.forward(params, forest, engine, rng)
         value, dY = evaluate(loss, Y, y, None, sample_weight, total)

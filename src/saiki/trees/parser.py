@@ -175,9 +175,9 @@ class Parser:
         so is every beginning of it: of what was joined in the first t steps the scores, and ``margin`` for each join
         that the known tree has not, less the scores of the first t joins that the search makes of those that it has.
         The loss of a sequence is the largest of these differences. It is not negative, and zero only if the search
-        finds the known tree, and by that margin. For whole trees it is the loss of Socher et al. (2011, section 5,
-        equations 5 to 8); since the search is not exact, that alone is blind to a right tree which has the higher
-        score, but is not found (Huang, Fayong and Guo 2012, "Structured perceptron with inexact search", section 5).
+        finds the known tree, and by that margin. For whole trees it is the max-margin loss of Socher et al. (2011);
+        since the search is not exact, that alone is blind to a right tree which has the higher score, but is not found
+        (the max-violation update of Huang, Fayong and Guo 2012, "Structured perceptron with inexact search", NAACL).
 
         Args:
             params: the parameters, as ``init`` makes them.
@@ -213,7 +213,11 @@ class Parser:
         Y, tape = self.network.forward(params, both, engine)
         weight = np.ones(B) if sample_weight is None else as_float("sample_weight", sample_weight)
         check_shape("sample_weight", weight, (B,), "(n_sequences,)")
-        share = (weight / (total or weight.sum() or 1.0)).astype(np.real(Y).dtype)
+        check_finite("sample_weight", weight)
+        if (weight < 0).any():
+            raise ArgumentError(f"sample_weight must not be negative; got {weight.min()}. Use 0 to leave one out.")
+        in_all = (weight.sum() or 1.0) if total is None else as_positive("total", total)
+        share = (weight / in_all).astype(np.real(Y).dtype)
         inner, of_step = both.heights > 0, np.tile(exists, (2, 1))
         dY = np.zeros(Y.shape, Y.dtype)
         dY[inner, 0] = (counted * np.concatenate((share, -share))[:, None])[of_step]
@@ -231,7 +235,7 @@ class Parser:
         optimizer_state: Any,
         X: Array,
         y: "Forest | Sequence[Tree]",
-        loss: str | Loss = "margin",  # noqa: ARG002
+        loss: str | Loss = "margin",
         *,
         lengths: Array | None = None,
         sample_weight: Array | None = None,
@@ -239,7 +243,9 @@ class Parser:
         rng: np.random.Generator | None = None,  # noqa: ARG002
         total: float | None = None,
     ) -> Update:
-        """Make one step of training; the arguments are those of ``TreeNetwork.update``, and the loss always its own."""
+        """Make one step of training; the arguments are those of ``TreeNetwork.update``, but for ``loss``, "margin"."""
+        if loss != "margin":
+            raise ArgumentError(f"loss must be 'margin', the only one that a parser has; got {loss!r}. Leave it out.")
 
         def learn() -> tuple[Any, Params]:
             value, grads = self.loss_and_gradients(params, X, y, lengths, sample_weight, engine, total)

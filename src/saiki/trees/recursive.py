@@ -166,15 +166,7 @@ class Recursive:
 
     def check_children(self, forest: Forest) -> None:
         """Raise an ``ArgumentError`` where a node has more children than the cell takes."""
-        if self.cell.child is None and forest.places.max(initial=0) > 1:
-            node = int(forest.places.argmax())
-            tree = int(forest.owners()[node])
-            n = int((forest.parents[forest.owners() == tree] == forest.parents[node]).sum())
-            raise ArgumentError(
-                f"X must hold trees whose nodes have at most two children, for cells of the kind {self.cell.name!r};"
-                f" node {forest.parents[node]} of tree {tree} has {n}. Choose 'child_sum_lstm', which takes any"
-                " number, or give tree.binarized()."
-            )
+        check_children(self.cell, forest)
 
     def _forward(self, params: Params, nodes: Nodes, inputs: Array, engine: str | None) -> tuple[Array, RecursiveTape]:
         H, tape = get_tree_engine(engine).climb(self.cell, params, inputs, nodes)
@@ -183,6 +175,19 @@ class Recursive:
     def _backward(self, params: Params, tape: RecursiveTape, dH: Array) -> Gradients:
         grads, dX = get_tree_engine(tape.engine).descend(self.cell, params, tape.tape, dH)
         return Gradients(grads, dX, None)
+
+
+def check_children(cell: TreeCell, forest: Forest) -> None:
+    """Raise an ``ArgumentError`` where a node has more children than a cell takes."""
+    if cell.child is None and forest.places.max(initial=0) > 1:
+        node = int(forest.places.argmax())
+        tree = int(forest.owners()[node])
+        n = int((forest.parents[forest.owners() == tree] == forest.parents[node]).sum())
+        raise ArgumentError(
+            f"X must hold trees whose nodes have at most two children, for cells of the kind {cell.name!r};"
+            f" node {forest.parents[node]} of X[{tree}] has {n}. Choose 'child_sum_lstm', which takes any"
+            " number, or give saiki.trees.as_tree(tree).binarized()."
+        )
 
 
 def as_forest(X: "Forest | Sequence[Any]") -> Forest:

@@ -154,7 +154,8 @@ def _choose(held: dict[str, Array], going: Array, beam: int, spell: Callable[[Ar
         totals[same] = -np.inf
     source = (np.arange(B)[:, None] * beam + chosen // T).reshape(R)
     source = np.where(np.repeat(going, beam), source, np.arange(R))
-    for name, array in held.items():
-        held[name] = array[source]
+    moved = np.flatnonzero(source != np.arange(R))
+    for array in held.values():
+        array[moved] = array[source[moved]]
     held["total"] = np.where(np.repeat(going, beam), worth.reshape(R), held["total"])
     return (chosen % T).reshape(R)

@@ -10,6 +10,7 @@ import numpy as np
 from saiki.arrays import Array
 from saiki.errors import ArgumentError
 from saiki.trees.forest import Forest
+from saiki.trees.reading import as_tree
 from saiki.trees.search import Joins
 from saiki.trees.tree import Tree
 
@@ -52,7 +53,8 @@ def shapes_of(trees: Sequence[Tree], argument: str = "trees") -> Forest:
     [4, 3, 3, 4, -1]
     """
     parts = []
-    for i, tree in enumerate(trees):
+    for i, given in enumerate(trees):
+        tree = as_tree(given, f"{argument}[{i}]")
         if not tree.is_binary:
             node = int(np.flatnonzero((tree.n_children > 0) & (tree.n_children != 2))[0])
             n_children = int(tree.n_children[node])

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from saiki.arrays import as_float, check_finite
 from saiki.errors import ArgumentError, DtypeError, ShapeError
 from saiki.trees.checking import shown
+from saiki.trees.reading import as_tree
 from saiki.trees.tree import Tree
 
 
@@ -99,12 +100,12 @@ def _paired(found: Sequence[Tree], known: Sequence[Tree]) -> list[tuple[Tree, Tr
     for argument, trees in (("found", found), ("known", known)):
         if not isinstance(trees, Sequence):
             raise ArgumentError(f"{argument} must be a list of trees; got {shown(trees)}.")
-        for place, tree in enumerate(trees):
-            if not isinstance(tree, Tree):
-                raise ArgumentError(f"{argument}[{place}] must be a Tree; got {shown(tree)}. See saiki.trees.as_tree.")
     if len(found) != len(known):
         raise ShapeError(f"found and known must have one tree for each other; got {len(found)} and {len(known)}.")
-    pairs = list(zip(found, known, strict=True))
+    pairs = [
+        (as_tree(one, f"found[{place}]"), as_tree(other, f"known[{place}]"))
+        for place, (one, other) in enumerate(zip(found, known, strict=True))
+    ]
     for place, (one, other) in enumerate(pairs):
         if len(one.leaves) != len(other.leaves):
             raise ShapeError(

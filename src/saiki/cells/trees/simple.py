@@ -1,5 +1,5 @@
 """The recursive network: Socher, Lin, Ng and Manning (2011), "Parsing natural scenes and natural language with
-recursive neural networks", ICML, section 4: two neighbours become one vector of the same size.
+recursive neural networks", ICML: two neighbours become one vector of the same size.
 
 Equations, for one level of B nodes with F features and H units, ``pair`` being ``[h_left, h_right]``::
 
