@@ -337,7 +337,7 @@ def test_any_number_of_children_in_any_order(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(model.predict_proba([("a", "b", "b")]), model.predict_proba([("b", "a", "b")]))
     with pytest.raises(saiki.ArgumentError, match=r"at most two children.*'lstm'.* has 4\. Choose 'child_sum_lstm'"):
         classifier().fit(X, y)
-    with pytest.raises(saiki.ArgumentError, match="node 0 of X\[1\] has 3"):
+    with pytest.raises(saiki.ArgumentError, match=r"node 0 of X\[1\] has 3"):
         classifier().fit([("a", "b")], [0]).predict([("a", "b"), ("a", "b", "a")])
 
 
