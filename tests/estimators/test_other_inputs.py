@@ -309,18 +309,18 @@ def comes_back(model: Any, X: Any, y: Any, folder: Path, monkeypatch: pytest.Mon
 def test_labels_of_bags(
     output: str, early_stopping: bool, rng: np.random.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    X = bags(rng)
+    X = bags(rng, 300)  # of 60 too few are held out to stop by: 11 of 120 draws missed the bound, of 300 none
     y: Any = [np.where(x > 0, "up", "down") for x in X]
     if output == "sum":
         y = np.array(["up" if x.sum() > 0 else "down" for x in X])
     model = BagClassifier(output, "balanced", early_stopping=early_stopping).fit(X, y)
-    assert model.score(X, y, np.arange(60)) > 0.7  # how well depends on what was drawn
+    assert model.score(X, y, np.arange(300)) > 0.9
     assert (model.validation_scores_ is not None) == early_stopping
     for x, probabilities in zip(X, model.predict_proba(X), strict=True):
         assert probabilities.shape == ((len(x), 2) if output == "each" else (2,))
     assert {label for part in model.predict(X) for label in np.atleast_1d(part)} == {"up", "down"}
     problem = model.network_problem(X, y)
-    assert len(problem.y) == (sum(map(len, X)) if output == "each" else 60)
+    assert len(problem.y) == (sum(map(len, X)) if output == "each" else 300)
     assert problem.lengths is None
     comes_back(model, X, y, tmp_path, monkeypatch)
     first = BagClassifier(output).partial_fit(X, y, classes=["down", "flat", "up"])
