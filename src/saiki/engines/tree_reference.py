@@ -17,6 +17,7 @@ A cell with ``child`` runs that once for each child, and sees the sum of the chi
 one parent, so nothing is added up over parents. It runs on complex numbers too.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -36,20 +37,53 @@ def climb(cell: TreeCell, params: Params, X: Array, nodes: Nodes) -> tuple[Array
     a = x @ params["Wx"] + params.get("b", 0)
     tape.a[...] = a.reshape(tape.a.shape)
     for level, (first, last) in enumerate(_bounds(levels)):
-        now = _views(cell, tape, params, first, last)
-        if level > 0:
-            seen = _seen(cell, tape, first, last)
-            if cell.child is not None:
-                edges = _edges(levels, first, last)
-                for k, name in enumerate(cell.child_inputs):
-                    tape.edges[edges, k] = now[name][levels.parents[edges] - first]
-                _add_products(cell, params, tape, seen, ("child",), edges)
-                _run_child(cell, tape, params, edges, first, last)
-            _add_products(cell, params, tape, seen, ("pair", "left", "right", "sum"), slice(first, last))
-        values = _as_tuple(cell.functions["forward"](*(now[name] for name in cell.takes)))
-        for name, value in zip(cell.returns, values, strict=True):
-            now[name][...] = value
+        _climb_level(cell, params, tape, first, last, level > 0)
     return tape.states["h"][levels.rows], tape
+
+
+def _climb_level(cell: TreeCell, params: Params, tape: TreeTape, first: int, last: int, has_children: bool) -> None:
+    """Run the recursion for some rows of one level, whose pre-activations so far are the input's part and the bias."""
+    levels, now = tape.levels, _views(cell, tape, params, first, last)
+    if has_children:
+        seen = _seen(cell, tape, first, last)
+        if cell.child is not None:
+            edges = _edges(levels, first, last)
+            for k, name in enumerate(cell.child_inputs):
+                tape.edges[edges, k] = now[name][levels.parents[edges] - first]
+            _add_products(cell, params, tape, seen, ("child",), edges)
+            _run_child(cell, tape, params, edges, first, last)
+        _add_products(cell, params, tape, seen, ("pair", "left", "right", "sum"), slice(first, last))
+    values = _as_tuple(cell.functions["forward"](*(now[name] for name in cell.takes)))
+    for name, value in zip(cell.returns, values, strict=True):
+        now[name][...] = value
+
+
+def leaf_states(cell: TreeCell, params: Params, X: Array) -> dict[str, Array]:
+    """Return the states of leaves by name ``(n, H)``, from their inputs ``(n, F)``."""
+    n = len(X)
+    nothing = np.zeros(n, np.int64)
+    _, tape = climb(cell, params, X, Nodes(np.ones(n, np.int64), nothing - 1, nothing, nothing, np.ones(n, bool)))
+    return {name: states[:n] for name, states in tape.states.items()}
+
+
+def joined_states(
+    cell: TreeCell, params: Params, left: Mapping[str, Array], right: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Return the states of nodes without an input by name ``(n, H)``, from those of their children.
+
+    It is one level of the walk, for whoever has no tree yet.
+    """
+    n, H = left["h"].shape
+    below, above = np.arange(2 * n), np.arange(2 * n, 3 * n)
+    parents, places = np.concatenate((above, above, np.full(n, -1))), np.repeat((0, 1, 0), n)
+    nodes = Nodes(np.array([3 * n]), parents, places, np.repeat((0, 0, 1), n), np.zeros(3 * n, bool))
+    tape = TreeTape.blank(cell, np.empty((3 * n, 0)), H, Levels.of(nodes), params["Wx"].dtype)
+    for name, states in tape.states.items():
+        states[below] = np.concatenate((left[name], right[name]))
+    if "b" in params:
+        tape.a[above] = params["b"].reshape(tape.a.shape[1:])
+    _climb_level(cell, params, tape, 2 * n, 3 * n, True)
+    return {name: states[above] for name, states in tape.states.items()}
 
 
 def descend(cell: TreeCell, params: Params, tape: TreeTape, dH: Array) -> tuple[Params, Array]:
@@ -219,39 +253,3 @@ def _weights(params: Params, run: Run, H: int) -> Array:
 
 def _as_tuple(values: Array | tuple[Array, ...]) -> tuple[Array, ...]:
     return values if isinstance(values, tuple) else (values,)
-
-
-def run_cell(
-    cell: TreeCell,
-    params: Params,
-    x: Array | None = None,
-    pair: tuple[dict[str, Array], dict[str, Array]] | None = None,
-) -> dict[str, Array]:
-    """Run a cell with a left and a right child once for each row, outside any tree.
-
-    Args:
-        cell: the cell.
-        params: its parameters.
-        x: inputs ``(n, F)``, or None where there are none.
-        pair: the states of the left and of the right children, by name ``(n, H)``; None where there are none.
-
-    Returns:
-        The states by name ``(n, H)``.
-    """
-    G, H = len(cell.gates), params["Wx"].shape[1] // len(cell.gates)
-    n = len(x) if x is not None else len(pair[0]["h"]) if pair else 0
-    a = (np.zeros((n, G * H), params["Wx"].dtype) if x is None else x @ params["Wx"]) + params.get("b", 0)
-    now = {name: a[:, g * H : (g + 1) * H] for g, name in enumerate(cell.inputs)}
-    now |= {name: np.zeros((n, H), a.dtype) for name in cell.apart} | {name: params[name] for name in cell.vectors}
-    for side, of_child in zip(SIDES, pair or ({}, {}), strict=True):
-        now |= {f"{name}_{side}": of_child.get(name, np.zeros((n, H), a.dtype)) for name in cell.states}
-    if pair is not None:
-        seen = {"left": now["h_left"], "right": now["h_right"]}
-        seen["pair"] = np.concatenate((now["h_left"], now["h_right"]), axis=1)
-        for run in runs_of(cell):
-            names = (cell.apart if run.sees in SIDES else cell.inputs)[run.target : run.target + run.width]
-            product = seen[run.sees] @ _weights(params, run, H)
-            for k, name in enumerate(names):
-                now[name] = now[name] + product[:, k * H : (k + 1) * H]
-    values = _as_tuple(cell.functions["forward"](*(now[name] for name in cell.takes)))
-    return dict(zip(cell.states, values, strict=False))

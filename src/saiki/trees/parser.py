@@ -29,7 +29,7 @@ from saiki.arrays import (
 )
 from saiki.cells.trees import TreeCell, as_tree_cell
 from saiki.engines.tape import Update
-from saiki.engines.tree_reference import run_cell
+from saiki.engines.tree_reference import joined_states, leaf_states
 from saiki.errors import ArgumentError, ShapeError
 from saiki.initializers import Parameter, Scheme
 from saiki.layers import Dense, Embedding, Gradients
@@ -153,10 +153,10 @@ class Parser:
         weights = np.real(params[f"{self._at + 1}/W"][:, 0])
 
         def join(left: States, right: States) -> tuple[States, Array]:
-            states = run_cell(self.cell, own, pair=(left, right))
+            states = joined_states(self.cell, own, left, right)
             return states, states["h"] @ weights
 
-        leaves = run_cell(self.cell, own, vectors.reshape(B * T, self.n_features))
+        leaves = leaf_states(self.cell, own, vectors.reshape(B * T, self.n_features))
         return search(join, {name: h.reshape(B, T, self.n_units) for name, h in leaves.items()}, lengths, beam, penalty)
 
     def loss_and_gradients(
