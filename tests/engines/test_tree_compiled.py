@@ -1,5 +1,6 @@
 """The compiled walk over trees gives every number of the reference walk, for any forest, and really runs."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ def test_the_same_numbers_for_any_number_of_threads(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(tree_compiled, "WORK_FOR_THREADS", 0)
     layer = Recursive("child_sum_lstm", 3, 40)
     params, forest = draw_params(layer, rng, np.float32), forest_of(layer, 40, rng, 30)
-    forest = forest.with_inputs(forest.inputs.astype(np.float32))
+    forest = replace(forest, inputs=forest.inputs.astype(np.float32))
     results = []
     for n_slices, n_threads in ((4, 1), (4, 2), (4, 4), (1, 1)):
         monkeypatch.setattr(tree_compiled, "threads", lambda n=n_threads: n)
@@ -205,3 +206,15 @@ def test_what_cannot_be_compiled_is_an_error_that_says_what_to_do(rng: np.random
     odd = TreeCell("odd", lambda a: np.stack([tanh(a)])[0], lambda dh: dh)
     with pytest.raises(saiki.ArgumentError, match=r"'odd' cannot be compiled; Numba says: .+ use engine='reference'"):
         Recursive(odd, 2, 3).forward(params, forest, "compiled")
+
+
+def test_a_second_thread_is_used_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree_compiled, "threads", lambda: 2)
+    bound = tree_compiled.WORK_FOR_THREADS
+    assert [tree_compiled._share(work, 9) for work in (bound, bound + 1)] == [(1, 1), (2, 2)]
+    assert tree_compiled._share(bound + 1, 1) == (1, 1)  # one tree has one slice
+    forest = Forest.of([Tree.balanced([np.ones(64)] * 64)] * 40)
+    layer = Recursive("lstm", 64, 64)
+    params = layer.init(np.random.default_rng(0))
+    used = [len(layer.forward(params, some)[1].tape.levels.starts) for some in (forest, forest.select(np.arange(1)))]
+    assert used == [2, 1]

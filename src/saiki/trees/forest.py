@@ -1,7 +1,7 @@
 """Many trees as flat arrays, one tree after another: what networks over trees take."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias, final
 
@@ -32,7 +32,7 @@ def vocabulary_of(trees: Iterable[Tree]) -> dict[Any, int]:
 class Forest:
     """Trees, one after another, in the form in which they are walked.
 
-    ``Forest.of`` makes one of trees.
+    ``Forest.of`` makes one of trees. Whoever makes one of arrays is held to what a walk relies on.
 
     Attributes:
         lengths: how many nodes each tree has ``(B,)``.
@@ -41,6 +41,10 @@ class Forest:
         heights: the height of each node ``(N,)``, 0 for a leaf.
         inputs: a vector for each node ``(N, F)``, or the numbers of tokens ``(N, 1)``, whole numbers.
         has_input: which nodes have an input ``(N,)``; what ``inputs`` says of the others does not count.
+
+    Raises:
+        ShapeError: arrays that are not as long as there are nodes.
+        ArgumentError: parents, places or heights that are those of no trees.
 
     >>> trees = [Tree.from_nested(("a", ("b", "a"))), Tree.from_nested("b")]
     >>> forest = Forest.of(trees, vocabulary_of(trees))
@@ -54,6 +58,27 @@ class Forest:
     heights: Array
     inputs: Array
     has_input: Array
+
+    def __post_init__(self) -> None:
+        n_nodes = int(self.lengths.sum())
+        for name, array in zip(("parents", "places", "heights", "inputs", "has_input"), self._per_node, strict=True):
+            if array.ndim != (2 if name == "inputs" else 1) or len(array) != n_nodes:
+                raise ShapeError(f"{name} must have a row for each of the {n_nodes} nodes; got shape {array.shape}.")
+        of_tree = np.repeat(self.lengths, self.lengths)
+        if len(self.roots) != len(self) or ((self.parents < -1) | (self.parents >= of_tree)).any():
+            raise ArgumentError("parents must be numbers within each tree, and -1 at its one root. See Forest.of.")
+        child = np.flatnonzero(self.parents >= 0)
+        parents = self.nodes.parents[child]
+        heights, n_children = np.zeros(n_nodes, np.int64), np.bincount(parents, minlength=n_nodes)
+        np.maximum.at(heights, parents, self.heights[child] + 1)
+        if not np.array_equal(heights, self.heights):
+            raise ArgumentError(
+                "heights must be 0 at leaves, else one more than that of the highest child. See Forest.of."
+            )
+        placed = (np.cumsum(n_children) - n_children)[parents] + self.places[child]
+        in_range = (self.places[child] >= 0) & (self.places[child] < n_children[parents])
+        if not in_range.all() or len(np.unique(placed)) != len(placed):
+            raise ArgumentError("places must number the children of each node from 0. See Forest.of.")
 
     @classmethod
     def of(cls, trees: Sequence[Any], vocabulary: Vocabulary | None = None) -> "Forest":
@@ -107,10 +132,6 @@ class Forest:
     def owners(self) -> Array:
         """Return for each node the number of its tree."""
         return np.repeat(np.arange(len(self)), self.lengths)
-
-    def with_inputs(self, inputs: Array) -> "Forest":
-        """Return the same trees with another input at every node ``(N, F)``."""
-        return replace(self, inputs=inputs, has_input=np.ones(self.n_nodes, bool))
 
     def select(self, which: Array) -> "Forest":
         """Return some of the trees, in the order asked for."""
