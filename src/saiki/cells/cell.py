@@ -1,20 +1,10 @@
 """What a cell is: functions of numbers, whose argument names say everything that the engines need to know."""
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple, NoReturn, final
+from typing import NamedTuple, final
 
-from saiki.cells.functions import (
-    CellFunction,
-    argument,
-    arguments_of,
-    bind,
-    check_count,
-    check_plain,
-    chosen_activation,
-)
-from saiki.errors import ArgumentError, choose
-from saiki.maths import ACTIVATIONS
+from saiki.cells.functions import CellFunction, Equations, argument, arguments_of, bind, check_count
 
 RESERVED = {"Wx", "Wh", "b", "bh", "h", "v"}
 """Names that parameters of the engine, or values of every cell, have already."""
@@ -44,7 +34,7 @@ class Stage(NamedTuple):
 
 @final
 @dataclass(frozen=True)
-class Cell:
+class Cell(Equations):
     """One recurrence: its forward and backward equations for one unit and one step.
 
     ``forward`` returns the new states, then whatever ``backward`` will need. The names of its arguments say what the
@@ -101,19 +91,13 @@ class Cell:
         if (self.look is None) != (self.look_backward is None):
             self._refuse("look and look_backward come together; give both or neither")
         functions = (self.forward, self.backward, *((self.look, self.look_backward) if self.look else ()))
-        check_plain(self._refuse, functions)
-        object.__setattr__(self, "activation", chosen_activation(self.name, functions, self.activation))
+        self._take(functions)
         for name, kind in self.kinds.items():
             if kind == "vector" and (name in RESERVED or name in {f"{s}0" for s in self.states} or name[:2] == "h_"):
                 self._refuse(f"{name!r} has no meaning as an argument here; see saiki.Cell for the names")
-        if not self.gates or len(set(self.gates)) < len(self.gates):
-            self._refuse(f"gates, arguments named a, a_..., x or x_..., must be there, and differ; got {self.inputs}")
         for stage in self.stages:
             check_count(self._refuse, stage.forward, stage.takes, stage.returns)
             check_count(self._refuse, stage.backward, stage.wants, tuple(f"d{name}" for name in stage.takes))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Cell, tuple(getattr(self, f.name) for f in fields(self))
 
     @cached_property
     def kinds(self) -> dict[str, str]:
@@ -141,16 +125,6 @@ class Cell:
         return kinds
 
     @cached_property
-    def inputs(self) -> tuple[str, ...]:
-        """For each gate the argument that has the input in it: ``a_...``, or ``x_...`` where that is all it has."""
-        return tuple(name for name, kind in self.kinds.items() if kind in ("sum", "input"))
-
-    @cached_property
-    def gates(self) -> tuple[str, ...]:
-        """The names of the gates, in the order of the column blocks; the only gate of a cell may be nameless."""
-        return tuple(name[2:] for name in self.inputs)
-
-    @cached_property
     def apart(self) -> tuple[str, ...]:
         """The gates that take their two parts apart, in the order of ``bh``."""
         return tuple(name[2:] for name, kind in self.kinds.items() if kind == "hidden")
@@ -165,11 +139,6 @@ class Cell:
         """The names of what is carried from step to step: ``h`` first."""
         previous = (name.removesuffix("_prev") for name, kind in self.kinds.items() if kind == "previous")
         return ("h", *(name for name in previous if name != "h"))
-
-    @cached_property
-    def vectors(self) -> tuple[str, ...]:
-        """The names of the parameters that hold one number for each unit."""
-        return tuple(name for name, kind in self.kinds.items() if kind == "vector")
 
     @cached_property
     def saved(self) -> tuple[str, ...]:
@@ -187,15 +156,6 @@ class Cell:
             return (last,)
         return self._stage(self.look, self.look_backward, self._look_returns, "h_prev"), last
 
-    def with_activation(self, activation: str) -> "Cell":
-        """Return the same equations with another activation.
-
-        Raises:
-            ArgumentError: no such activation, or the cell's equations have none to choose.
-        """
-        choose("activation", activation, ACTIVATIONS)
-        return replace(self, activation=activation)
-
     @cached_property
     def _look_returns(self) -> tuple[str, ...]:
         """What ``look`` returns: ``v``, and what its backward asks for beside gradients and its own arguments."""
@@ -210,6 +170,3 @@ class Cell:
         gates = tuple(g for g in self.recurrent if argument("a", g) in takes or argument("h", g) in takes)
         bound = bind(forward, self.activation), bind(backward, self.activation)
         return Stage(bound[0], takes, returns, bound[1], wants, sees, gates)
-
-    def _refuse(self, why: str) -> NoReturn:
-        raise ArgumentError(f"cell {self.name!r}: {why}.")

@@ -1,13 +1,16 @@
 """What the functions of every cell have in common: plain arithmetic, whose argument names say what it needs."""
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from functools import cached_property
 from types import FunctionType
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn, Self, final
 
 import numpy as np
 
-from saiki.errors import ArgumentError
+from saiki.errors import ArgumentError, choose
 from saiki.maths import ACTIVATIONS
 
 CellFunction = Callable[..., Any]
@@ -81,3 +84,60 @@ def check_count(refuse: Refuse, function: CellFunction, takes: tuple[str, ...], 
             f"{function.__name__} must return {form}{', '.join(returns)}, which the cell's arguments name;"
             f" it returns {got}: look for a name misspelt, or left out, on either side"
         )
+
+
+class Equations(ABC):
+    """What every cell is, over time or over trees: a dataclass of functions and a name; abstract."""
+
+    name: str
+    activation: str | None
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    @abstractmethod
+    def kinds(self) -> dict[str, str]:
+        """What each argument of the forward functions is, in order; "sum", "input" and "vector" among them."""
+
+    @final
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))
+
+    @final
+    @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """For each gate the argument that has the input in it: ``a_...``, or ``x_...`` where that is apart, or all."""
+        return tuple(name for name, kind in self.kinds.items() if kind in ("sum", "input"))
+
+    @final
+    @cached_property
+    def gates(self) -> tuple[str, ...]:
+        """The names of the gates, in the order of the column blocks; the only gate of a cell may be nameless."""
+        return tuple(name[2:] for name in self.inputs)
+
+    @final
+    @cached_property
+    def vectors(self) -> tuple[str, ...]:
+        """The names of the parameters that hold one number for each unit."""
+        return tuple(name for name, kind in self.kinds.items() if kind == "vector")
+
+    @final
+    def with_activation(self, activation: str) -> Self:
+        """Return the same equations with another activation.
+
+        Raises:
+            ArgumentError: no such activation, or the cell's equations have none to choose.
+        """
+        choose("activation", activation, ACTIVATIONS)
+        return replace(self, activation=activation)
+
+    @final
+    def _take(self, functions: Sequence[CellFunction | None]) -> None:
+        """Hold the name of the functions' activation; refuse what are no functions of a cell, and gates that clash."""
+        check_plain(self._refuse, functions)
+        object.__setattr__(self, "activation", chosen_activation(self.name, functions, self.activation))
+        if not self.gates or len(set(self.gates)) < len(self.gates):
+            self._refuse(f"gates, arguments named a, a_..., x or x_..., must be there, and differ; got {self.inputs}")
+
+    @final
+    def _refuse(self, why: str) -> NoReturn:
+        raise ArgumentError(f"cell {self.name!r}: {why}.")

@@ -1,20 +1,10 @@
 """What a cell over trees is: functions of numbers, whose argument names say what comes from the children."""
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NoReturn, final
+from typing import final
 
-from saiki.cells.functions import (
-    CellFunction,
-    argument,
-    arguments_of,
-    bind,
-    check_count,
-    check_plain,
-    chosen_activation,
-)
-from saiki.errors import ArgumentError, choose
-from saiki.maths import ACTIVATIONS
+from saiki.cells.functions import CellFunction, Equations, argument, arguments_of, bind, check_count
 
 RESERVED = {"Wx", "Wh", "b", "h"}
 """Names that parameters of the engine, or the state of every cell, have already."""
@@ -24,7 +14,7 @@ SIDES = "left", "right"
 
 @final
 @dataclass(frozen=True)
-class TreeCell:
+class TreeCell(Equations):
     """One recursion: the forward and backward equations for one unit of one node.
 
     ``forward`` returns the states of the node, then whatever ``backward`` will need. The names of its arguments say
@@ -80,16 +70,13 @@ class TreeCell:
         if (self.child is None) != (self.child_backward is None):
             self._refuse("child and child_backward come together; give both or neither")
         functions = (self.forward, self.backward, *((self.child, self.child_backward) if self.child else ()))
-        check_plain(self._refuse, functions)
-        object.__setattr__(self, "activation", chosen_activation(self.name, functions, self.activation))
+        self._take(functions)
         for name in self.kinds:
             if self._is_lost(name):
                 self._refuse(f"{name!r} has no meaning as an argument here; see saiki.TreeCell for the names")
         both = [name for name in self.child_inputs if name in self.takes]
         if both:
             self._refuse(f"gates of each child must differ from those of the node; got {', '.join(both)} for both")
-        if not self.gates or len(set(self.gates)) < len(self.gates):
-            self._refuse(f"gates, arguments named a, a_..., x or x_..., must be there, and differ; got {self.inputs}")
         run = self.functions
         gradients = tuple(f"d{name}" for name in self.takes), tuple(f"d{name}" for name in self.child_takes)
         check_count(self._refuse, run["forward"], self.takes, self.returns)
@@ -97,9 +84,6 @@ class TreeCell:
         if self.child is not None:
             check_count(self._refuse, run["child"], self.child_takes, self.child_returns)
             check_count(self._refuse, run["child_backward"], self.child_wants, gradients[1])
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return TreeCell, tuple(getattr(self, f.name) for f in fields(self))
 
     def _is_lost(self, name: str) -> bool:
         """Return whether an argument looks like something that the engine hands in, but cannot here."""
@@ -137,16 +121,6 @@ class TreeCell:
         return kinds
 
     @cached_property
-    def inputs(self) -> tuple[str, ...]:
-        """For each gate the argument that has the input in it: ``a_...``, or ``x_...`` where that is apart."""
-        return tuple(name for name, kind in self.kinds.items() if kind in ("sum", "input"))
-
-    @cached_property
-    def gates(self) -> tuple[str, ...]:
-        """The names of the gates, in the order of the column blocks; the only gate of a cell may be nameless."""
-        return tuple(name[2:] for name in self.inputs)
-
-    @cached_property
     def apart(self) -> tuple[str, ...]:
         """The arguments that hold what a gate has of one child: those of the left one, then those of the right one."""
         return tuple(name for side in SIDES for name, kind in self.kinds.items() if kind == side)
@@ -172,11 +146,6 @@ class TreeCell:
         """The names of what a node hands to its parent: ``h`` first."""
         of_children = (name.rpartition("_")[0] for name, kind in self.kinds.items() if kind == "state")
         return tuple(dict.fromkeys(("h", *of_children)))
-
-    @cached_property
-    def vectors(self) -> tuple[str, ...]:
-        """The names of the parameters that hold one number for each unit."""
-        return tuple(name for name, kind in self.kinds.items() if kind == "vector")
 
     @cached_property
     def totals(self) -> tuple[str, ...]:
@@ -232,15 +201,3 @@ class TreeCell:
         if self.child and self.child_backward:
             own |= {"child": self.child, "child_backward": self.child_backward}
         return {name: bind(function, self.activation) for name, function in own.items()}
-
-    def with_activation(self, activation: str) -> "TreeCell":
-        """Return the same equations with another activation.
-
-        Raises:
-            ArgumentError: no such activation, or the cell's equations have none to choose.
-        """
-        choose("activation", activation, ACTIVATIONS)
-        return replace(self, activation=activation)
-
-    def _refuse(self, why: str) -> NoReturn:
-        raise ArgumentError(f"cell {self.name!r}: {why}.")
