@@ -225,3 +225,27 @@ BAD: list[tuple[Callable[[], Any], Any, str]] = [
 def test_what_is_wrong_is_named(call: Any, error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_trees_to_be_scored_by_may_have_any_number_of_children() -> None:
+    X, y = [["a", "b"], ["a", "b", "a"]] * 4, [("a", "b"), (("a", "b"), "a")] * 4
+    model = saiki.ParserNetwork(n_units=3, max_iter=2, random_state=0)
+    model.fit(X, y, validation_data=([["a", "b", "a"]], [("a", "b", "a")]))
+    assert model.validation_scores_ is not None
+    with pytest.raises(saiki.ArgumentError, match=r"y\[1\] must have two children or none at every node"):
+        model.fit(X, [("a", "b"), ("a", "b", "a")] * 4)
+
+
+@pytest.mark.parametrize(
+    ("weight", "error", "message"),
+    [
+        ([1j] * 8, saiki.DtypeError, "must hold real numbers; got complex ones"),
+        ([1.0] * 7, saiki.ShapeError, r"must have shape \(8,\); got \(7,\)"),
+        ([-1.0] * 8, saiki.ArgumentError, "must not be negative; got -1.0"),
+        ([0.0] * 8, saiki.ArgumentError, "must hold at least one weight that is not zero"),
+    ],
+)
+def test_weights_that_are_none(weight: list[float], error: type[Exception], message: str) -> None:
+    X, y = [["a", "b"], ["a", "b", "a"]] * 4, [("a", "b"), (("a", "b"), "a")] * 4
+    with pytest.raises(error, match=message):
+        saiki.ParserNetwork(n_units=3, max_iter=2).fit(X, y, sample_weight=weight)

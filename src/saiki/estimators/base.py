@@ -303,9 +303,11 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
         An estimator that is not fitted stays so; its network is given new weights.
         """
+        fitted = hasattr(self, "params_")
+        if X is None and not fitted:
+            raise ArgumentError(f"{type(self).__name__} has no network yet: give X and y, or fit it first.")
         if X is None:
             return NetworkProblem(self.network_, self.params_)
-        fitted = hasattr(self, "params_")
         model = self if fitted else clone(self)
         examples = model._read(X, y, metadata, not fitted, not fitted)
         params = self.params_ if fitted else None

@@ -303,7 +303,6 @@ def read_weights(sample_weight: Any, inputs: Given, per_row: bool) -> Array | Ra
     if sample_weight is None:
         return None
     n, (one, row) = len(inputs.X), inputs.words
-    weight: Array | Ragged
     if per_row and (_is_list(sample_weight) or np.ndim(sample_weight) == 2):
         weight = read_per_row("sample_weight", sample_weight, inputs)
         weight = weight.with_values(as_float("sample_weight", weight.values))
@@ -313,17 +312,33 @@ def read_weights(sample_weight: Any, inputs: Given, per_row: bool) -> Array | Ra
                 f"sample_weight must have shape ({n},); got a list for each {one}. For one for each {row} use"
                 " output='each'."
             )
-        weight = as_float("sample_weight", sample_weight)
-        if weight.shape != (n,):
-            choices = f" or, for each {row}, (n_{one}s, n_{row}s)" if per_row else ""
-            raise ShapeError(f"sample_weight must have shape ({n},){choices}; got {weight.shape}.")
-    values = weight.values if isinstance(weight, Ragged) else weight
+        return weights_of(sample_weight, n, f" or, for each {row}, (n_{one}s, n_{row}s)" if per_row else "")
+    _check_weights(weight.values)
+    return weight
+
+
+def weights_of(sample_weight: Any, n: int, choices: str = "") -> Array:
+    """Return checked weights for examples ``(n,)``; ``choices`` says in words what else they might be.
+
+    Raises:
+        ShapeError: not one for each.
+        ArgumentError: a weight is negative or not finite, or all are zero.
+    """
+    weight = as_float("sample_weight", sample_weight)
+    if weight.shape != (n,):
+        raise ShapeError(f"sample_weight must have shape ({n},){choices}; got {weight.shape}.")
+    _check_weights(weight)
+    return weight
+
+
+def _check_weights(values: Array) -> None:
+    if values.dtype.kind == "c":
+        raise DtypeError("sample_weight must hold real numbers; got complex ones. Use .real.")
     check_finite("sample_weight", values)
     if (values < 0).any():
         raise ArgumentError(f"sample_weight must not be negative; got {values.min()}. Use 0 to leave a sample out.")
     if not values.any():
         raise ArgumentError("sample_weight must hold at least one weight that is not zero.")
-    return weight
 
 
 def counting(weight: Array | Ragged | None, inputs: Given, per_row: bool) -> Array:

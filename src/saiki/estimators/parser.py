@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
-from saiki.arrays import Array, Params, as_count, as_float, as_positive, check_finite
+from saiki.arrays import Array, Params, as_count, as_positive
 from saiki.cells.trees import TreeCell, as_tree_cell
 from saiki.engines.threads import limit_threads
-from saiki.errors import ArgumentError, ShapeError
+from saiki.errors import ArgumentError
 from saiki.estimators.base import Checkpointed, Metadata, NetworkEstimator, NetworkProblem, hold
 from saiki.estimators.callbacks import with_callbacks
+from saiki.estimators.inputs import weights_of
 from saiki.estimators.items import check_items, expect_items, learn_items, seen_items, sound_items
 from saiki.estimators.options import Parameter, documented, fit_page
 from saiki.estimators.tree_inputs import ITEMS, Items, KnownTrees, read_items, read_known_trees
@@ -169,8 +170,6 @@ class ParserNetwork(NetworkEstimator):
 
         An estimator that is not fitted stays so; its network is given new weights. Without X it must be fitted.
         """
-        if X is None and not hasattr(self, "params_"):
-            raise ArgumentError("ParserNetwork has no network yet: give X and y, or fit it first.")
         return self._problem(X, y, {"sample_weight": sample_weight})._replace(loss=None)
 
     def _trees(self, params: Params, items: Items, values: Sequence[Sequence[Any]] | None = None) -> list[Tree]:
@@ -201,16 +200,10 @@ class ParserNetwork(NetworkEstimator):
         else:
             check_items(self, items.items.values, items.tokens)
         known = read_known_trees(y, items)
-        if fitting:
-            shapes_of(known.trees, "y")  # one that is not binary is refused here
+        if reset and fitting:
+            shapes_of(known.trees, "y")  # what is learnt from must be binary; what is only scored need not
         weight = metadata.get("sample_weight")
-        if weight is not None:
-            weight = as_float("sample_weight", weight)
-            if weight.shape != (len(items),):
-                raise ShapeError(f"sample_weight must have shape ({len(items)},); got {weight.shape}.")
-            check_finite("sample_weight", weight)
-            if (weight < 0).any() or not weight.any():
-                raise ArgumentError("sample_weight must not be negative, and not all zero.")
+        weight = None if weight is None else weights_of(weight, len(items))
         examples = Examples(items, known, weight)
         return examples if weight is None else examples.select(np.flatnonzero(weight))
 
@@ -232,7 +225,7 @@ class ParserNetwork(NetworkEstimator):
         assert isinstance(known, KnownTrees)
         values = seen_items(self, items.items.values, items.tokens, precision_of(params))
         seen = Items(items.items.with_values(values), items.tokens)
-        return Examples(seen, shapes_of(known.trees), examples.weight)
+        return Examples(seen, shapes_of(known.trees, "y"), examples.weight)
 
     def _loss(self) -> str | Loss:
         return "margin"

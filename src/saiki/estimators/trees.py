@@ -121,8 +121,6 @@ class TreeEstimator(OutputsEstimator):
 
         An estimator that is not fitted stays so; its network is given new weights. Without X it must be fitted.
         """
-        if X is None and not hasattr(self, "params_"):
-            raise ArgumentError(f"{type(self).__name__} has no network yet: give X and y, or fit it first.")
         return self._problem(X, y, {"sample_weight": sample_weight})
 
     @final
