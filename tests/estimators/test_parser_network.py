@@ -92,6 +92,15 @@ def test_certificates(cell: str, rng: np.random.Generator) -> None:
         assert saiki.check_gradients(model).worst < 1e-10
 
 
+@pytest.mark.parametrize("seed", [0, 10])
+def test_vectors_that_come_twice_have_a_certificate(seed: int) -> None:
+    """Joins of the same vectors score exactly alike; in these sentences a step to either side has another tree."""
+    rng = np.random.default_rng(seed)
+    X, y = sentences(rng, 8)
+    found = vectors_of(X, rng)
+    assert saiki.check_gradients(parser(margin=0.5).fit(found, y), found, y).worst < 1e-10
+
+
 def test_all_forms_of_the_same_sequences_and_trees_give_the_same(rng: np.random.Generator) -> None:
     X, y = sentences(rng)
     one = parser().fit(X, y)
