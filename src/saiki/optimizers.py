@@ -11,13 +11,13 @@ the loop that updates the parameters.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeAlias, final
 
 import numpy as np
 
 from saiki.arrays import Array, Params, as_count, as_positive, as_share
 from saiki.errors import ArgumentError
+from saiki.properties import cached_property
 
 Schedule: TypeAlias = Callable[[int], float]
 """The learning rate of update number 0, 1, 2, ..."""

@@ -281,7 +281,7 @@ def test_idle_plans_are_forgotten(limit: str, rng: np.random.Generator, monkeypa
     params, X = numbers(net, np.float64, rng)
     for T in range(1, 8):
         net.predict(params, X[:, :T])
-    assert sum(len(plans) for plans in compiled._plans.values()) == 1
+    assert sum(len(plans) for plans in compiled._idle.values()) == 1
 
 
 def flat(state: Any) -> list[Array]:

@@ -87,7 +87,7 @@ def test_any_number_of_threads(slices: int, monkeypatch: pytest.MonkeyPatch, rng
 
 def test_a_long_block_of_rows_is_added_up_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layout, "BLOCK_ROWS", 8)
-    compiled._plans.clear()
+    compiled._idle.clear()
     for name in ("lstm", "gru", "mgu", "mingru"):
         both_ways(saiki.Recurrent(name, 3, 5), np.float64, (3, 12), True, None, 3)
 

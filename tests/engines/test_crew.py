@@ -1,9 +1,11 @@
 """The threads: programs side by side, awake or asleep, wanted by several at once, and after a fork."""
 
+import gc
 import os
 import subprocess
 import sys
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -37,7 +39,7 @@ def test_every_program_is_run_once(size: int, pause: float) -> None:
     for _ in range(5):
         totals[...] = 0
         time.sleep(pause)
-        crew.run(words)
+        crew.run(words, held)
         np.testing.assert_array_equal(totals, held[0][:, 0])  # type: ignore[index]
 
 
@@ -45,7 +47,7 @@ def test_whoever_comes_while_the_crew_is_busy_works_alone() -> None:
     crew, several = Crew(3), [sums(4) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         for _ in range(50):
-            list(pool.map(lambda one: crew.run(one[0]), several))
+            list(pool.map(lambda one: crew.run(one[0], one[2]), several))
             for _, totals, held in several:
                 np.testing.assert_array_equal(totals, held[0][:, 0])  # type: ignore[index]
                 totals[...] = 0
@@ -100,9 +102,42 @@ def test_an_interrupt_while_waking_leaves_nobody_at_work(interrupts: int) -> Non
             bell.set()
 
     crew._bells[1] = Interrupted()  # type: ignore[call-overload]
-    with pytest.raises(KeyboardInterrupt):
-        crew.run(words)
+    raised = 0
+    while True:
+        try:
+            crew.run(words, held)
+            break
+        except KeyboardInterrupt:
+            raised += 1
+    assert raised > 0
     for _ in range(3):
         totals[...] = 0
-        crew.run(words)
+        crew.run(words, held)
         np.testing.assert_array_equal(totals, held[0][:, 0])  # type: ignore[index]
+
+
+def test_an_interrupted_run_keeps_its_memory_until_it_is_over() -> None:
+    """The programs that a sleeping thread was given, and has not run, stay alive with their owner."""
+    crew, (words, _, held) = Crew(1), sums(2)
+    time.sleep(0.01)
+    bell = crew._bells[0]
+
+    class Interrupted:
+        def set(self) -> None:
+            raise KeyboardInterrupt
+
+    class Owner:
+        pass
+
+    owner = Owner()
+    alive = weakref.ref(owner)
+    crew._bells[0] = Interrupted()  # type: ignore[call-overload]
+    with pytest.raises(KeyboardInterrupt):
+        crew.run(words, [owner, held])
+    del owner
+    gc.collect()
+    assert alive() is not None
+    crew._bells[0] = bell
+    crew.run(words, held)
+    gc.collect()
+    assert alive() is None

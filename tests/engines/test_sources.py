@@ -88,8 +88,8 @@ def prepared(net: saiki.Network, loss: Loss, shape: tuple[int, int], rng: np.ran
     rules: tuple[Rule, ...] = (Rule(lambda g, w: -0.1 * g),)
     made = plan.Plan(net._chain.links, layout.Size(*shape, NUMBER, 1, 1, True), loss, rules)  # type: ignore[union-attr]
     params, X = net.init(rng), rng.standard_normal((*shape, 2))
-    held = made.point(params, X.dtype)
-    return made, params, X, held
+    assert made.point_at_params(params)
+    return made, params, X
 
 
 @pytest.mark.usefixtures("interpreted")
@@ -98,12 +98,13 @@ def test_a_whole_step_of_every_cell(name: str, rng: np.random.Generator, monkeyp
     monkeypatch.setattr(layout, "BLOCK_ROWS", 8)  # blocks are added up in parts
     net = saiki.Network([saiki.Recurrent(name, 2, 3), saiki.Dense(3, 2, "sigmoid")])
     loss, lengths = LOSSES["squared_error"], np.array([4, 0, 2])
-    made, params, X, _ = prepared(net, loss, (3, 4), rng)
+    made, params, X = prepared(net, loss, (3, 4), rng)
     y = rng.random((3, 4, 2))
     gradients, dX, Y = np.empty(made.n_gradients), np.empty_like(X), np.empty((3, 4, 2))
     for slot, array in ((plan.Slot.X, X), (plan.Slot.TARGETS, y), (plan.Slot.GRADIENTS, gradients)):
-        made.slots[slot] = array.ctypes.data
-    made.slots[plan.Slot.DX], made.slots[plan.Slot.Y] = dX.ctypes.data, Y.ctypes.data
+        made.point(slot, array)
+    made.point(plan.Slot.DX, dX)
+    made.point(plan.Slot.Y, Y)
     for chosen in (None, lengths):
         made.follow(chosen)
         made.scale[0] = 1 / (made.rows * 2)
@@ -124,18 +125,20 @@ def test_a_whole_step_of_every_cell(name: str, rng: np.random.Generator, monkeyp
 def test_readouts_classes_and_updates(kind: str, rng: np.random.Generator) -> None:
     net = saiki.Network([saiki.GRU(2, 3), saiki.Readout(kind), saiki.Dense(3, 4)])
     loss, y = LOSSES["cross_entropy"], np.array([3.0, 0.0, 1.0])
-    made, params, X, _ = prepared(net, loss, (3, 4), rng)
+    made, params, X = prepared(net, loss, (3, 4), rng)
     new = np.empty(made.n_gradients)
     for slot, array in ((plan.Slot.X, X), (plan.Slot.TARGETS, y), (plan.Slot.GRADIENTS, made.total)):
-        made.slots[slot] = array.ctypes.data
-    made.new[0], made.scale[0] = new.ctypes.data, 1 / 3
+        made.point(slot, array)
+    made.point_at_results([new])
+    made.scale[0] = 1 / 3
     made.run("train")
     value, grads = net.loss_and_gradients(params, X, y, engine="reference")
     np.testing.assert_allclose(made.value, value, rtol=1e-12)
     for k, after in made.split(new).items():
         np.testing.assert_allclose(after, params[k] - 0.1 * grads[k], atol=1e-12)
     weights = np.array([0.5, 0.0, 2.0])
-    made.slots[plan.Slot.WEIGHTS], made.scale[0] = weights.ctypes.data, 1 / made.sum_of_rows(weights)
+    made.point(plan.Slot.WEIGHTS, weights)
+    made.scale[0] = 1 / weights.sum()
     made.weigh_by_row(True)
     made.run("train")
     value, _ = net.loss_and_gradients(params, X, y, sample_weight=weights, engine="reference")

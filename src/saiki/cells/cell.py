@@ -1,10 +1,10 @@
 """What a cell is: functions of numbers, whose argument names say everything that the engines need to know."""
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import NamedTuple, final
 
 from saiki.cells.functions import CellFunction, Equations, argument, arguments_of, bind, check_count
+from saiki.properties import cached_property
 
 RESERVED = {"Wx", "Wh", "b", "bh", "h", "v"}
 """Names that parameters of the engine, or values of every cell, have already."""

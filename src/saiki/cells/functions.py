@@ -4,7 +4,6 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
-from functools import cached_property
 from types import FunctionType
 from typing import Any, ClassVar, NoReturn, Self, final
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from saiki.errors import ArgumentError, choose
 from saiki.maths import ACTIVATIONS
+from saiki.properties import cached_property
 
 CellFunction = Callable[..., Any]
 

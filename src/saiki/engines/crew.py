@@ -163,14 +163,14 @@ def settle(boards):  # type: ignore[no-untyped-def]
 
 @final
 class Crew:
-    """Threads that wait for work. Whoever comes while they have some does the work alone."""
+    """Threads that wait for work. A caller that finds them at work does its own work alone."""
 
     def __init__(self, size: int) -> None:
         self._boards = np.zeros(BOARD * max(size, 1), np.int64)
         self._boards[::BOARD] = ASLEEP
         self._bells = [Event() for _ in range(size)]
         self._busy = Lock()
-        self._settled = True
+        self._owner: Any = None  # what owns the memory of programs that may still run
         for k, bell in enumerate(self._bells):
             Thread(target=self._work, args=(BOARD * k, bell), name=f"saiki-{k}", daemon=True).start()
 
@@ -180,41 +180,44 @@ class Crew:
             bell.clear()
             attend(self._boards, at, PATIENCE)
 
-    def run(self, programs: Array) -> None:
-        """Run programs, given as pairs of an address and a length, side by side."""
-        if len(programs) // 2 - 1 > len(self._bells) or not self._busy.acquire(blocking=False):
+    def run(self, programs: Array, owner: object) -> None:
+        """Run programs side by side.
+
+        An interrupt may come between any two lines here. It leaves programs on the boards of sleeping threads at worst;
+        their memory stays alive with the owner until they have run.
+
+        Args:
+            programs: pairs of an address and a length.
+            owner: what keeps alive the programs, their tables and all arrays that these point at.
+        """
+        if len(programs) // 2 - 1 > len(self._bells) or self._busy.locked():
             for k in range(0, len(programs), 2):
                 run_at(programs[k], programs[k + 1])
             return
-        try:
-            if not self._settled:  # an interrupt came at the worst moment of a call before
-                self._settle()
-            self._settled = False
-            if hand_out(self._boards, programs):
-                self._ring()
-                join(self._boards, programs)
-            self._settled = True
-        finally:
-            if not self._settled:  # an interrupt: nobody may be left at work on memory that is given away
-                self._settle()
-            self._busy.release()
+        with self._busy:  # another caller may have come first since; then this one waits
+            self._finish()
+            self._owner = owner
+            try:
+                if hand_out(self._boards, programs):
+                    self._ring()
+                    join(self._boards, programs)
+                self._owner = None
+            finally:
+                self._finish()
 
     def _ring(self) -> None:
-        """Wake whoever has work and sleeps."""
+        """Wake the threads that have work and sleep."""
         for k, bell in enumerate(self._bells):
             if self._boards[BOARD * k + 3]:
                 bell.set()
                 self._boards[BOARD * k + 3] = 0
 
-    def _settle(self) -> None:
-        """Wait until nobody has work, through any number of interrupts."""
-        while not self._settled:
-            try:
-                self._ring()
-                settle(self._boards)
-                self._settled = True
-            except KeyboardInterrupt:
-                continue
+    def _finish(self) -> None:
+        """Let the threads finish what an interrupted call has left to them."""
+        if self._owner is not None:
+            self._ring()
+            settle(self._boards)
+            self._owner = None
 
 
 @cache

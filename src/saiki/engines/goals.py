@@ -6,19 +6,15 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from saiki.arrays import Array, Params
-from saiki.engines.native import address
-from saiki.engines.plan import Plan, Slot
+from saiki.engines.plan import Plan, Slot, laid_out
 from saiki.engines.tape import Goal
 from saiki.optimizers import NormLimit, Rule
 
 Rules: TypeAlias = tuple[Rule | NormLimit, ...]
 
-LARGEST_WEIGHT = 1e18
-"""Weights above it may overflow when they are added up, and are left to the layers, who are careful."""
 
-
-def set_goal(plan: Plan, goal: Goal, held: list[Array]) -> bool:
-    """Point at the targets, and say how much each counts; False if they are not the plain case."""
+def set_goal(plan: Plan, goal: Goal) -> bool:
+    """Point at the targets, and set how much each counts; return False if they are not the plain case."""
     T, B, K = plan.outputs.shape
     rows = (B,) if plan.reads else (B, T)
     of_classes = goal.loss.of_classes
@@ -32,61 +28,64 @@ def set_goal(plan: Plan, goal: Goal, held: list[Array]) -> bool:
         fits = targets.shape == (*rows, K) and not of_classes
     if not fits or targets.dtype.kind not in "biuf" or not plan.rows:
         return False
-    weights = None
+    exists = None
     if targets.dtype.kind == "f" and math.isnan(np.vdot(targets, targets)):  # some are missing
         missing = np.isnan(targets)
         if targets.size > math.prod(rows):
             return False
-        targets, weights = np.where(missing, 0, targets), ~missing.reshape(rows)
-    if goal.sample_weight is not None or goal.total is not None:
-        weights = _weights(goal, rows, weights)
-        if weights is None:
-            return False
-    held.append(np.ascontiguousarray(targets, plan.size.dtype))
+        targets, exists = np.where(missing, 0, targets), ~missing.reshape(rows)
+    own = np.ascontiguousarray(targets, plan.size.dtype)
     if targets.dtype.kind == "f" and targets.dtype != plan.size.dtype:  # rounding may hide a wrong one
         low, high = goal.loss.between
-        wrong = (held[-1] != targets) if of_classes else (targets < low) | (targets > high)
+        wrong = (own != targets) if of_classes else (targets < low) | (targets > high)
         if wrong.any():
             return False
-    plan.slots[Slot.TARGETS] = address(held[-1])
+    plan.point(Slot.TARGETS, laid_out(own))
+    weighted = exists is not None or goal.sample_weight is not None or goal.total is not None
     total: Any = plan.rows
-    if weights is not None:
-        held.append(np.ascontiguousarray(weights, plan.size.dtype))
-        plan.slots[Slot.WEIGHTS] = address(held[-1])
-        total = plan.sum_of_rows(weights)
-    plan.weigh_by_row(weights is not None)
-    total = (total if of_classes else total * K) if goal.total is None else goal.total
-    plan.scale[0] = 1 / total if total > 0 else 0.0
-    return True
+    if weighted:
+        found = _weights(plan, goal, rows, exists)
+        if found is None:
+            return False
+        weights, total = found
+        plan.point(Slot.WEIGHTS, np.ascontiguousarray(weights, plan.size.dtype))
+    plan.weigh_by_row(weighted)
+    scale = 1 / (total if of_classes or goal.total is not None else total * K) if total > 0 else 0.0
+    plan.scale[0] = scale
+    return scale == 0 or np.finfo(plan.size.dtype).tiny <= scale <= np.finfo(plan.size.dtype).max
 
 
-def _weights(goal: Goal, rows: tuple[int, ...], exists: Array | None) -> Array | None:
-    """Return how much each row of targets counts, 0 where it is missing; None if they are not the plain case."""
+def _weights(plan: Plan, goal: Goal, rows: tuple[int, ...], exists: Array | None) -> tuple[Array, float] | None:
+    """Return the weight of each row of targets, 0 where it is missing, and what the weighted sum is divided by.
+
+    Both are scaled by a power of two that makes the largest weight about 1. So they fit into float32 and their sum does
+    not overflow, and no digit changes. None where the weights are not the plain case.
+    """
     if goal.total is not None and not (isinstance(goal.total, float) and 0 < goal.total < math.inf):
         return None
     weights = np.asarray(1.0 if goal.sample_weight is None else goal.sample_weight)
     plain = weights.dtype.kind in "biuf" and weights.shape in ((), rows[:1], rows)
-    if not plain or not weights.size or not 0 <= weights.min() <= weights.max() < LARGEST_WEIGHT:
+    if not plain or not weights.size or not 0 <= weights.min() <= weights.max() < math.inf:
         return None
     weights = np.broadcast_to(weights.reshape(weights.shape + (1,) * (len(rows) - weights.ndim)), rows)
-    return weights if exists is None else weights * exists
+    weights = weights.astype(np.float64)
+    if exists is not None:
+        weights *= exists
+    plan.leave_padding_out(weights)
+    exponent = int(np.frexp(weights.max())[1])
+    weights = np.ldexp(weights, -exponent)
+    total = weights.sum() if goal.total is None else np.ldexp(goal.total, -exponent)
+    return weights, float(total)
 
 
-def set_memories(plan: Plan, rules: Rules, states: list[Any], held: list[Array]) -> bool:
-    """Point at what the optimizer remembers, and set its rates; False if it is not the plain case."""
+def set_memories(plan: Plan, rules: Rules, states: list[Any]) -> bool:
+    """Point at the optimizer's memories, and set its rates; return False if they are not the plain case."""
     memories: list[Params] = []
     for rule, state in zip(rules, states, strict=True):
         if isinstance(rule, Rule):
             memories += state[0]
     set_rates(plan.rates, rules, states, 0)
-    for m, memory in enumerate(memories):
-        for k, (name, shape) in enumerate(plan.params):
-            array = memory[name]
-            if array.shape != shape or array.dtype != plan.size.dtype:
-                return False
-            held.append(np.ascontiguousarray(array))
-            plan.old[m, k] = address(held[-1])
-    return True
+    return all(plan.point_at_memory(m, memory) for m, memory in enumerate(memories))
 
 
 def set_rates(rates: Array, rules: Rules, states: list[Any], step: int) -> None:

@@ -19,6 +19,9 @@ BLOCK_ROWS = 512
 GRADIENTS = {"dwx": "Wx", "dwh": "Wh", "dbias": "b", "dapart_bias": "bh"}
 """What the backward walk calls the gradient of a parameter."""
 
+LINE = 64
+"""Number of bytes in a line of the cache."""
+
 SLICED = {"seen", "spare", "da", "dapart", "panels"}
 """The arrays of which each slice has its own, beside ``block_...`` and ``between_...``."""
 
@@ -58,11 +61,13 @@ class Layout:
         gradients: for each slice the gradients of all parameters, also of those that the caller does not have.
         status, values: a number for each slice.
         scale: one number.
-        owner: the memory itself.
+        dtype: the dtype of all of them.
+        nbytes: the size of the memory.
     """
 
     def __init__(self, chain: Links, size: Size) -> None:
         self.chain, self.size, self._columns = chain, size, products(size.dtype)["columns"]
+        self.dtype: np.dtype[Any] = np.dtype(size.dtype)
         self.slices = list(pairwise(size.B * k // size.n_slices for k in range(size.n_slices + 1)))
         self._starts: dict[tuple[int, str], int] = {}
         self.params: list[tuple[str, tuple[int, ...]]] = []
@@ -85,7 +90,7 @@ class Layout:
             cut["values"],
             cut["scale"],
         )
-        self.arrays = [{n: array for (i, n), array in cut["links"].items() if i == k} for k in range(len(chain))]
+        self.arrays = _by_link(cut["links"], len(chain))
         self.status[...] = 0
         for own in self.arrays:
             for name in {"mask", "bias", "apart_bias"} & own.keys():
@@ -109,9 +114,20 @@ class Layout:
                     shapes[k, "dx"] = (T if size.keep else 0, size.B, link.n_features)
             if size.keep:
                 shapes[k, "dout"] = (T, size.B, width)
-        self.owner, arrays = _cut(shapes, size.dtype)
+        self._all_shapes, self._memory, self._all_places = shapes, *_reserve(shapes, size.dtype)
+        self.nbytes = self._memory.nbytes
+        arrays = _cut(self._memory, shapes, self._all_places, size.dtype)
         shared = {name: array for name, array in arrays.items() if isinstance(name, str)}
         return shared | {"links": {name: array for name, array in arrays.items() if name not in shared}}
+
+    def lend(self) -> tuple[Array, list[dict[str, Array]]]:
+        """Return a new array over the memory, and for each link its arrays as views of that one.
+
+        When the array is gone, no such view is left.
+        """
+        owner = memory.over(self._memory)
+        arrays = _cut(owner, self._all_shapes, self._all_places, self.size.dtype)
+        return owner, _by_link({n: a for n, a in arrays.items() if not isinstance(n, str)}, len(self.chain))
 
     def _shapes(self, link: Link, T: int) -> dict[str, tuple[int, ...]]:
         """Return the shapes of a link's arrays; those of a slice's own have the slices first."""
@@ -175,14 +191,24 @@ class Layout:
         return found
 
 
-def _cut(shapes: Mapping[Any, tuple[int, ...]], dtype: Any) -> tuple[Array, dict[Any, Array]]:
-    """Return one piece of memory, and the arrays that were cut from it, each at the start of a line of the cache."""
-    line = 64 // np.dtype(dtype).itemsize
+def _by_link(arrays: Mapping[tuple[int, str], Array], n_links: int) -> list[dict[str, Array]]:
+    """Return for each link its arrays by name."""
+    return [{name: array for (i, name), array in arrays.items() if i == k} for k in range(n_links)]
+
+
+def _reserve(shapes: Mapping[Any, tuple[int, ...]], dtype: Any) -> tuple[Array, dict[Any, int]]:
+    """Return memory for arrays of these shapes as bytes, and where each begins: at the start of a line of the cache."""
     starts, at = {}, 0
     for name, shape in shapes.items():
         starts[name] = at
-        at += -(-math.prod(shape) // line) * line
-    arena = memory.empty((at + line,), dtype)
-    first = -arena.ctypes.data % 64 // np.dtype(dtype).itemsize
-    cut = {n: arena[first + start :][: math.prod(shapes[n])].reshape(shapes[n]) for n, start in starts.items()}
-    return arena if arena.base is None else arena.base, cut
+        at += -(-math.prod(shape) * np.dtype(dtype).itemsize // LINE) * LINE
+    arena = memory.empty((at + LINE,), np.uint8)
+    first = -arena.ctypes.data % LINE
+    return arena, {name: first + start for name, start in starts.items()}
+
+
+def _cut(
+    owner: Array, shapes: Mapping[Any, tuple[int, ...]], places: Mapping[Any, int], dtype: Any
+) -> dict[Any, Array]:
+    """Return arrays of these shapes at their places in memory that is given as bytes."""
+    return {name: np.ndarray(shape, dtype, owner, places[name]) for name, shape in shapes.items()}

@@ -1,44 +1,89 @@
-"""Arrays that are used again: fresh memory costs more than filling it.
+"""Arrays whose memory is used again: fresh memory costs more than filling it.
 
 The operating system hands out large arrays page by page, and zeroes each page when it is first touched; for a tape of
 some megabytes that takes as long as the arithmetic. So memory that no array refers to any more is handed out again.
 """
 
 import math
-import os
-import sys
-from threading import Lock
+import weakref
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
 
 from saiki.arrays import Array
+from saiki.engines.locks import ProcessLock
+
+T = TypeVar("T")
 
 SMALL = 1 << 16
-"""Below so many bytes the allocator of the C library is as good."""
+"""Size in bytes below which the allocator of the C library is as good."""
 
 KEPT = 1 << 30
-"""Idle memory beyond so many bytes in all is given back."""
-
-_lock = Lock()
-_kept: list[Array] = [np.empty(0, np.uint8)]
+"""Maximum number of bytes of idle memory; what exceeds it goes back to the operating system."""
 
 
-def _start_afresh() -> None:
-    """In a forked child: no thread of the parent's holds the lock any more."""
-    global _lock
-    _lock = Lock()
+class _Loan(weakref.ref[Any]):
+    """A weak reference to an array, with the object that was lent together with it."""
+
+    __slots__ = ("thing",)
+    thing: Any
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_afresh)
+@final
+class Loans(Generic[T]):
+    """Objects that come back when the array they were lent with is gone.
+
+    An array keeps the array alive that it is a view of. So an object that owns memory can be lent with an array over
+    that memory, and comes back when no view of it is left, wherever the views went. Coming back is one append to a
+    deque, made by the interpreter itself: it cannot be interrupted, takes no lock, and may happen in any thread.
+
+    >>> loans, array = Loans(), np.zeros(3)
+    >>> loans.lend("three numbers", array)
+    >>> view = array[1:]
+    >>> del array
+    >>> list(loans.returned())
+    []
+    >>> del view
+    >>> list(loans.returned())
+    ['three numbers']
+    """
+
+    def __init__(self) -> None:
+        self._lent: dict[int, _Loan] = {}
+        self._returned: deque[_Loan] = deque()
+
+    def lend(self, thing: T, array: Array) -> None:
+        """Lend an object for as long as an array, or a view of it, exists."""
+        loan = _Loan(array, self._returned.append)
+        loan.thing = thing
+        self._lent[id(loan)] = loan
+
+    def returned(self) -> Iterator[T]:
+        """Yield the objects that came back since the last call."""
+        while self._returned:
+            try:
+                loan = self._returned.popleft()
+            except IndexError:  # another thread took it
+                return
+            self._lent.pop(id(loan), None)
+            yield loan.thing
 
 
-def _references(i: int) -> int:
-    return sys.getrefcount(_kept[i])
+def over(memory: Array) -> Array:
+    """Return a flat array of bytes over the memory of an array; views of it refer to it and not to that array.
+
+    NumPy makes a view of a view refer to the first array of the same type that owns the memory. A ``memoryview`` in
+    between ends that search.
+    """
+    return np.frombuffer(memory.data.cast("B"), np.uint8)
 
 
-_IDLE = _references(0)  # what the interpreter counts when only the list holds on to it
+_lock = ProcessLock()
+_idle: list[Array] = []  # the blocks that no array refers to, the longest idle first
+_loans: Loans[Array] = Loans()
 
 
 def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
@@ -53,15 +98,14 @@ def empty(shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if size < SMALL:
         return np.empty(shape, dtype)
-    with _lock:
-        fitting = [i for i in range(len(_kept)) if size <= _kept[i].nbytes <= 2 * size and _references(i) == _IDLE]
-        if fitting:
-            chosen = min(fitting, key=lambda i: _kept[i].nbytes)
-        else:
-            _give_back(KEPT - size)
-            _kept.append(np.empty(size, np.uint8))
-            chosen = len(_kept) - 1
-        return _kept[chosen][:size].view(dtype).reshape(shape)
+    with _lock():
+        _idle.extend(_loans.returned())
+        fitting = [i for i, block in enumerate(_idle) if size <= block.nbytes <= 2 * size]
+        block = _idle.pop(min(fitting, key=lambda i: _idle[i].nbytes)) if fitting else np.empty(size, np.uint8)
+        _give_back(KEPT - (0 if fitting else size))
+    array = over(block)
+    _loans.lend(block, array)
+    return array[:size].view(dtype).reshape(shape)
 
 
 def copy(array: Array) -> Array:
@@ -72,13 +116,7 @@ def copy(array: Array) -> Array:
 
 
 def _give_back(limit: int) -> None:
-    """Give back idle memory, the oldest first, until no more than ``limit`` bytes of it are left."""
-    idle = [i for i in range(len(_kept)) if _references(i) == _IDLE]
-    total = sum(_kept[i].nbytes for i in idle)
-    given = set()
-    for i in idle:
-        if total <= limit:
-            break
-        total -= _kept[i].nbytes
-        given.add(i)
-    _kept[:] = [memory for i, memory in enumerate(_kept) if i not in given]
+    """Give idle blocks back to the operating system, the longest idle first, down to a number of bytes."""
+    total = sum(block.nbytes for block in _idle)
+    while _idle and total > limit:
+        total -= _idle.pop(0).nbytes

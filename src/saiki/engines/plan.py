@@ -5,10 +5,8 @@ with no barrier; what the slices found is added up at the end, in a fixed order.
 """
 
 import math
-import sys
 from collections.abc import Mapping
 from itertools import pairwise
-from threading import Lock
 from typing import Any, final
 
 import numpy as np
@@ -18,6 +16,7 @@ from saiki.engines.chain import Link, Links, Read
 from saiki.engines.crew import crew
 from saiki.engines.kernels import ARGUMENTS, kernel_of, update_arguments, updater, weigher
 from saiki.engines.layout import Layout, Size
+from saiki.engines.locks import ProcessLock
 from saiki.engines.loops import backward_arguments, forward_arguments, runs_of
 from saiki.engines.native import Argument, Table, address, program, run_again, run_at
 from saiki.engines.tape import Schedule
@@ -34,13 +33,21 @@ class Slot:
     X, TARGETS, WEIGHTS, Y, GRADIENTS, DX, PARAMS = range(7)
 
 
+def laid_out(array: Array) -> Array:
+    """Return an array as kernels read it, contiguous and aligned: itself, or a copy."""
+    flags = array.flags
+    return array if flags.c_contiguous and flags.aligned else np.array(array, order="C")
+
+
 @final
 class Plan:
     """One chain of cells, made ready for one size.
 
     Attributes:
         arrays: for each link its arrays by name, as the walks call them, time before sequences.
-        slots: the addresses of the caller's arrays, to be set before a run, see ``Slot``.
+        key: what the engine finds it by.
+        slots: the addresses of the caller's arrays, see ``Slot``; ``point`` sets them before a run.
+        held: the arrays that addresses were taken of; a plan has no address of an array that it does not hold.
         params: the caller's name and the shape of each parameter.
         places: where the gradient of each begins among all gradients, and ends.
         outputs: what the last link gives, ``(T, B, K)`` in the order of walking.
@@ -50,15 +57,24 @@ class Plan:
     """
 
     def __init__(
-        self, chain: Links, size: Size, loss: Loss | None = None, rules: tuple[Rule | NormLimit, ...] | None = None
+        self,
+        chain: Links,
+        size: Size,
+        loss: Loss | None = None,
+        rules: tuple[Rule | NormLimit, ...] | None = None,
+        key: Any = None,
     ) -> None:
-        self.chain, self.size, self.busy, self.lock, self._ragged = chain, size, False, Lock(), False
+        self.chain, self.size, self.key, self.lock, self._ragged = chain, size, key, ProcessLock(), False
         self.layout = layout = Layout(chain, size)
         self.arrays, self.params, self.places = layout.arrays, layout.params, layout.places
         self.n_gradients, self.gradients = layout.n_gradients, layout.gradients
         self.status, self.values, self.scale = layout.status, layout.values, layout.scale
-        self.slots = np.zeros(Slot.PARAMS + len(self.params), np.int64)
-        self._known: list[Any] = [None] * len(self.params)  # the parameters that the slots point at
+        self.held: list[Array] = []
+        n_memories = sum(rule.memories for rule in rules or () if isinstance(rule, Rule))
+        n_slots, n_params = Slot.PARAMS + len(self.params), len(self.params)
+        self._addresses = np.zeros(n_slots + (1 + n_memories) + n_memories * n_params, np.int64)
+        self.slots, self.new, old = np.split(self._addresses, [n_slots, n_slots + 1 + n_memories])
+        self.old = old.reshape(n_memories, n_params)
         self._offsets = np.array([place.start for place in self.places], np.int64) * np.dtype(size.dtype).itemsize
         self.order, self.lengths = np.arange(size.B), np.full(size.B, size.T)
         self.alive = np.full(size.T, size.B)
@@ -77,26 +93,19 @@ class Plan:
         self._phases = self._make_phases(loss)
         if rules is not None and self.learns:
             self._make_update(rules)
-        self.nbytes = layout.owner.nbytes
-        self._references = sys.getrefcount(layout.owner)
-
-    @property
-    def idle(self) -> bool:
-        """Whether nobody looks at the memory any more."""
-        return not self.busy and sys.getrefcount(self.layout.owner) == self._references
+        self.nbytes = layout.nbytes
 
     @property
     def rows(self) -> int:
         """How many outputs there are."""
         return self.size.B if self.reads else int(self.lengths.sum()) if self._ragged else self.size.B * self.size.T
 
-    def sum_of_rows(self, weights: Array) -> float:
-        """Return the sum of weights, ``(B,)`` or ``(B, T)``, over the outputs that there are."""
+    def leave_padding_out(self, weights: Array) -> None:
+        """Set the weights ``(B,)`` or ``(B, T)`` of outputs that do not exist to zero."""
         if not self.reads and self._ragged:
             lengths = np.empty_like(self.lengths)
             lengths[self.order] = self.lengths
-            weights = weights[np.arange(self.size.T) < lengths[:, None]]
-        return float(weights.sum(dtype=np.float64))
+            weights[np.arange(self.size.T) >= lengths[:, None]] = 0
 
     def weigh_by_row(self, weighted: bool) -> None:
         """Say whether each row of outputs has a weight of its own, at ``Slot.WEIGHTS``."""
@@ -115,7 +124,7 @@ class Plan:
             run_at(*self._phases[name][0])
         else:
             for programs in self._phases[name]:
-                crew().run(programs)
+                crew().run(programs, self)
 
     def train_again(self, Xs: list[Array], ys: list[Array], flats: list[Array], rates: Array, losses: Array) -> None:
         """Run "train" once for each pair of inputs and targets; all arrays must be as those that it is pointed at.
@@ -123,12 +132,12 @@ class Plan:
         Args:
             Xs: the inputs, in turn.
             ys: the targets.
-            flats: the parameters after each update, and whatever the optimizer remembers then; a row for each update.
+            flats: the parameters after each update, and the optimizer's memories then; a row for each update.
             rates: the optimizer's rates ``(n, 2, n_rates)``.
-            losses: a number for each update, to be written.
+            losses: for each update the part of the loss of each slice ``(n, n_slices)``, to be written.
         """
-        n, size = len(Xs), losses.itemsize
-        steps, slots, old = np.arange(n), address(self.slots), address(self.old)
+        n, steps, slots, old = len(Xs), np.arange(len(Xs)), address(self.slots), address(self.old)
+        self.held += [*Xs, *ys, *flats, rates, losses]
         columns: dict[int, Any] = {
             slots + 8 * Slot.X: [address(X) for X in Xs],
             slots + 8 * Slot.TARGETS: [address(y) for y in ys],
@@ -140,8 +149,13 @@ class Plan:
                 place = slots + 8 * (Slot.PARAMS + k) if m == 0 else old + 8 * ((m - 1) * len(self.params) + k)
                 first = self.slots[Slot.PARAMS + k] if m == 0 else self.old[m - 1, k]
                 columns[place] = np.append(first, after[:-1] + offset)
-        lent = [(self._tables["weigh"][0], "value", address(losses) + steps * size)]
-        for table, (_, shape) in zip(self._tables["update"], self.params, strict=True):
+        lent = [
+            (table, "value", address(losses) + steps * losses.strides[0] + s * losses.itemsize)
+            for s, table in enumerate(self._tables["weigh"])
+        ]
+        for table, (_, shape) in zip(
+            self._tables["update"], (one for one in self.params for _ in range(self.size.n_slices)), strict=True
+        ):
             lent.append((table, "rates", address(rates[:, min(len(shape), 2) - 1]) + steps * rates.strides[0]))
         before = [table.words[table.places[name]] for table, name, _ in lent]
         for table, name, words in lent:
@@ -149,12 +163,10 @@ class Plan:
         words = np.empty((n, len(columns)), np.int64)
         for p, column in enumerate(columns.values()):
             words[:, p] = column
-        try:
-            start, length = self._phases["train"][0]
-            run_again(start, length, np.array(list(columns), np.int64), words)
-        finally:
-            for (table, name, _), word in zip(lent, before, strict=True):
-                table[name] = word
+        start, length = self._phases["train"][0]
+        run_again(start, length, np.array(list(columns), np.int64), words)
+        for (table, name, _), word in zip(lent, before, strict=True):
+            table[name] = word
 
     @property
     def learns(self) -> bool:
@@ -198,27 +210,44 @@ class Plan:
             self.order[...], self.lengths[...], self.alive[...] = schedule.order, schedule.lengths, schedule.alive
         self._ragged = lengths is not None
 
-    def point(self, params: Params, dtype: np.dtype[Any]) -> list[Array] | None:
-        """Set the slots of the parameters.
+    def point(self, slot: int, array: Array) -> None:
+        """Set a slot to the address of an array that is contiguous, and hold the array."""
+        self.held.append(array)
+        self.slots[slot] = address(array)
 
-        Returns:
-            The arrays pointed at, which must live until the run is over; None if one is not as it must be.
+    def point_at_params(self, params: Params) -> bool:
+        """Set the slots of the parameters; return False if one is missing or has another shape or dtype."""
+        return self._point_at_all(self.slots[Slot.PARAMS :], params)
+
+    def point_at_memory(self, m: int, memory: Params) -> bool:
+        """Set the addresses of memory ``m`` of the optimizer; return False as for parameters."""
+        return self._point_at_all(self.old[m], memory)
+
+    def _point_at_all(self, words: Array, arrays: Params) -> bool:
+        """Set words to the addresses of arrays named and shaped like the parameters.
+
+        The addresses are taken anew for every run: an array that is the same object as before may have other memory.
         """
-        held = []
+        held, dtype = self.held, self.layout.dtype
         for k, (name, shape) in enumerate(self.params):
-            param: Any = params.get(name)
-            if param is not self._known[k] or param.shape != shape or param.dtype != dtype:
-                if type(param) is not np.ndarray or param.shape != shape or param.dtype != dtype:
-                    return None
-                param = self._known[k] = np.ascontiguousarray(param)
-                self.slots[Slot.PARAMS + k] = address(param)
-            held.append(self._known[k])
-        return held
+            array: Any = arrays.get(name)
+            if type(array) is not np.ndarray or array.shape != shape or array.dtype != dtype:
+                return False
+            array = laid_out(array)
+            held.append(array)
+            words[k] = address(array)
+        return True
 
-    def adopt(self, params: Params, flat: Array) -> None:
-        """Point at parameters that lie one after another: they are the next ones to be run with."""
-        self._known[:] = params.values()
-        self.slots[Slot.PARAMS :] = self._offsets + address(flat)
+    def point_at_results(self, arrays: list[Array]) -> None:
+        """Set where "train" writes the parameters after the update, and the optimizer's memories."""
+        self.held += arrays
+        for k, array in enumerate(arrays):
+            self.new[k] = address(array)
+
+    def let_go(self) -> None:
+        """Forget every address of a caller's array, and let go of the arrays."""
+        self._addresses.fill(0)
+        self.held.clear()
 
     def final_states(self) -> list[tuple[Array, ...]]:
         """Return, for each link that carries a state, its states after the last step of each sequence."""
@@ -334,14 +363,15 @@ class Plan:
                 continue
             own, F, H = self.arrays[k], link.n_features, link.n_units
             GH, RH = len(link.cell.gates) * H, len(link.cell.recurrent) * H
+            vectors = {n: f"vector_{n}" for n in link.cell.vectors}
             if back:
                 fetch(link.names["Wx"], own["wx_back"], 0, GH, F, 1, GH)
             else:
                 fetch(link.names["Wx"], own["wx"], 0, F, GH, GH, 1)
-                vectors = {"b": "bias", "bh": "apart_bias"} | {n: f"vector_{n}" for n in link.cell.vectors}
-                for name, target in vectors.items():
-                    if name in link.names:
-                        fetch(link.names[name], own[target], 0, 1, len(own[target]), 0, 1)
+                vectors |= {"b": "bias", "bh": "apart_bias"}
+            for name, target in vectors.items():
+                if name in link.names:
+                    fetch(link.names[name], own[target], 0, 1, len(own[target]), 0, 1)
             for r, run in enumerate(runs_of(link.cell)):
                 if back:
                     fetch(link.names["Wh"], own[f"wh_back_{r}"], run.source * H, run.width * H, H, 1, RH)
@@ -422,11 +452,9 @@ class Plan:
         if not kernel:
             return
         S, dtype = self.size.n_slices, self.size.dtype
-        self.n_memories, n_rates = sum(rule.memories for rule in rest), sum(len(rule.rates(0, 1)) for rule in rest)
+        n_memories, n_rates = len(self.old), sum(len(rule.rates(0, 1)) for rule in rest)
         self.total, self.after = np.empty(self.n_gradients, dtype), np.zeros((S, 1), dtype)
         self.rates, self._factor = np.zeros((2, n_rates), dtype), np.ones(1, dtype)
-        self.old = np.zeros((self.n_memories, len(self.params)), np.int64)
-        self.new = np.zeros(1 + self.n_memories, np.int64)
         norm: Calls = []
         if limits:
             values = {
@@ -446,7 +474,7 @@ class Plan:
                     "w_slot": self._slot(name), "new_w_slot": self.new[:1], "at": place.start, "first": n * s // S,
                     "last": n * (s + 1) // S, "status": self.after[s],
                 }  # fmt: skip
-                for m in range(self.n_memories):
+                for m in range(n_memories):
                     values |= {f"m{m}_slot": self.old[m, k : k + 1], f"new_m{m}_slot": self.new[m + 1 : m + 2]}
                 updates[s] += self._call("update", kernel, update_arguments(rest), values)
         norms = [[norm] + [[]] * (S - 1)] if norm else []

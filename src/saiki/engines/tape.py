@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple, Protocol, final
 
 import numpy as np
@@ -15,6 +14,7 @@ from saiki.cells.functions import argument
 from saiki.engines.chain import Chain
 from saiki.losses import Loss
 from saiki.optimizers import Optimizer
+from saiki.properties import cached_property
 
 
 @final

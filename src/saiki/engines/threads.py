@@ -68,9 +68,11 @@ def limit_threads(n_jobs: int | None = None, n_slices: int | None = None) -> Ite
         n_jobs = min(n_jobs, cores()) if n_jobs > 0 else max(1, cores() + 1 + n_jobs)
     jobs = _limit.get() if n_jobs is None else n_jobs
     cut = _slices.get() if n_slices is None else as_count("n_slices", n_slices)
-    limit_before, slices_before = _limit.set(jobs), _slices.set(cut)
-    try:
+    limit_before, slices_before = _limit.get(), _slices.get()
+    try:  # an interrupt between two lines ends this generator, and so restores both
+        _limit.set(jobs)
+        _slices.set(cut)
         yield
     finally:
-        _limit.reset(limit_before)
-        _slices.reset(slices_before)
+        _limit.set(limit_before)
+        _slices.set(slices_before)

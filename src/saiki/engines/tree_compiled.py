@@ -102,6 +102,7 @@ def descend(cell: TreeCell, params: Params, tape: TreeTape, dH: Array) -> tuple[
     values |= {f"dsum_{name}": memory.empty((N, H), dtype) for name in cell.totals}
     width = (G + len(cell.apart)) * H
     values |= {"da": memory.empty((N, width), dtype), "dx": memory.empty(tape.x.shape, dtype)}
+    values |= {f"vector_{name}": np.ascontiguousarray(params[name]) for name in cell.vectors}
     values["dedges"] = memory.empty((len(levels.children), len(child_gradients_of(cell)), H), dtype)
     values["wx_back"] = _packed(params["Wx"].T)
     for r, run in enumerate(runs_of(cell)):
@@ -190,4 +191,4 @@ def _run(kernel: int, arguments: Mapping[str, Argument], held: Sequence[dict[str
     if n_threads == 1:
         run_at(*words)
     else:
-        crew().run(np.array(words, np.int64))
+        crew().run(np.array(words, np.int64), (calls, programs, held))

@@ -6,7 +6,6 @@ of all trees, are one batch; from level to level upwards everything that a node 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple, Protocol, final
 
 import numpy as np
@@ -15,6 +14,7 @@ from saiki.arrays import Array, Params
 from saiki.cells.functions import argument
 from saiki.cells.trees import TreeCell
 from saiki.cells.trees.cell import SIDES
+from saiki.properties import cached_property
 
 
 class Nodes(NamedTuple):

@@ -37,7 +37,7 @@ class SequenceEstimator(OutputsEstimator):
     _scaling: Scaling
     _words = SEQUENCES
     _fit_page = FIT
-    _stream: tuple[Params, Stream] | None = None  # with the parameters that it was made of
+    _stream: Stream | None = None
 
     @property
     def reads_each(self) -> bool:
@@ -93,8 +93,9 @@ class SequenceEstimator(OutputsEstimator):
         """Return the outputs of one step of one stream or several ``(S, K)``, whether it was one, and the state."""
         if not hasattr(self, "params_"):  # scikit-learn's own check takes longer than the step
             check_is_fitted(self)
-        if self._stream is None or self._stream[0] is not self.params_:
-            self._stream = self.params_, Stream(self.network_, self.params_, self.engine)
+        stream = self._stream
+        if stream is None or stream.layer is not self.network_ or not stream.runs_with(self.params_):
+            stream = self._stream = Stream(self.network_, self.params_, self.engine)
         precision, n_features = precision_of(self.params_), len(self._scaling.mean)
         values = as_float("x", x)
         if values.ndim == 0 and n_features == 1:
@@ -107,7 +108,7 @@ class SequenceEstimator(OutputsEstimator):
         values = self._scaling.apply(values, precision)
         nested = None if state is None else nested_state(self.network_, state, len(np.atleast_2d(values)))
         if values.ndim == 1:
-            y, after = self._stream[1].step(values, nested)
+            y, after = stream.step(values, nested)
             return y[None], True, named_state(self.network_, after)
         Y, after = self.network_.predict(self.params_, values[:, None], nested, engine=self.engine)
         return (Y[:, 0] if Y.ndim == 3 else Y), False, named_state(self.network_, after)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -18,6 +17,7 @@ from saiki.layers.layer import Context, Gradients, Layer, Linked, Result, no_sta
 from saiki.maths import ACTIVATIONS, Number
 from saiki.maths import didentity as dactivation
 from saiki.maths import identity as activation
+from saiki.properties import cached_property
 
 
 def forward(x: Number) -> Number:

@@ -3,7 +3,6 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -25,6 +24,7 @@ from saiki.engines import get_engine, memory
 from saiki.engines.chain import Chain, Link, Links
 from saiki.errors import ArgumentError
 from saiki.initializers import Parameter, Scheme, initialize
+from saiki.properties import cached_property
 
 
 @final

@@ -49,12 +49,21 @@ class Stream:
         check_params(params, layer._shapes)
         self.layer, self.engine = layer, engine
         self.params = {name: param.copy() for name, param in params.items()}
+        self._bytes = {name: param.tobytes() for name, param in params.items()}
         self._last: tuple[Any, list[Array] | None] = (None, [])  # the state returned last, and its arrays
         chain = layer._chain
         self._at_once = None if chain is None else get_engine(engine).stream(chain, self.params)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Stream, (self.layer, self.params, self.engine)
+
+    def runs_with(self, params: Params) -> bool:
+        """Return whether these parameters are, number by number, those that the stream was made with."""
+        return params.keys() == self._bytes.keys() and all(
+            param.tobytes() == self._bytes[name]
+            and (param.shape, param.dtype) == (self.params[name].shape, self.params[name].dtype)
+            for name, param in params.items()
+        )
 
     def step(self, x: npt.ArrayLike, state: Any = None) -> tuple[Array, Any]:
         """Run one step of one sequence.

@@ -4,13 +4,13 @@ is to learn from examples, and to find in longer expressions than it has ever se
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple, final
 
 import numpy as np
 
 from saiki.arrays import as_count
 from saiki.estimators import ParserNetwork
+from saiki.properties import cached_property
 from saiki.tasks import arithmetic
 from saiki.training import Epoch
 from saiki.trees import Tree, span_f1

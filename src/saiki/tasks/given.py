@@ -5,7 +5,6 @@ their trees, and by an LSTM that reads the same tokens one after another, with a
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from time import monotonic
 from typing import Any, NamedTuple, final
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from saiki.arrays import Array, as_count, as_positive
 from saiki.estimators import RNNClassifier, TreeRNNClassifier
+from saiki.properties import cached_property
 from saiki.tasks import nested_lists
 from saiki.training import Epoch
 from saiki.trees import Tree

@@ -8,7 +8,6 @@ learnt with them. Lists of depth 1 do not: their leaves say it all.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import final
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from saiki.arrays import Params, as_count
 from saiki.layers import Dense, Embedding
 from saiki.optimizers import adam, chain, clip_by_norm, cosine
+from saiki.properties import cached_property
 from saiki.tasks import nested_lists
 from saiki.tasks.given import answers, as_binary_trees, shares_by_depth
 from saiki.tasks.joins import JOINS

@@ -3,12 +3,12 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol, Self, final
 
 import numpy as np
 
 from saiki.arrays import Array, existing_steps
+from saiki.properties import cached_property
 from saiki.training.loop import Batch
 
 SHORTEST_ROUNDED = 8

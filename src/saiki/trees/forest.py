@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, TypeAlias, final
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from saiki.arrays import Array, places_in
 from saiki.engines.tree_tape import Nodes
 from saiki.errors import ArgumentError, ShapeError
+from saiki.properties import cached_property
 from saiki.trees.reading import as_tree
 from saiki.trees.tree import Tree
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias, final
 
 import numpy as np
@@ -18,6 +17,7 @@ from saiki.layers.layer import Context, precision_of
 from saiki.layers.updating import updated
 from saiki.losses import Loss, evaluate
 from saiki.optimizers import Optimizer
+from saiki.properties import cached_property
 from saiki.trees.forest import Forest
 from saiki.trees.recursive import Recursive, as_forest
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -25,6 +24,7 @@ from saiki.errors import ArgumentError, ShapeError
 from saiki.initializers import Parameter, Scheme, initialize
 from saiki.layers.layer import Gradients, precision_of
 from saiki.maths import ACTIVATIONS
+from saiki.properties import cached_property
 from saiki.trees.forest import Forest
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy.typing as npt
 
 from saiki.arrays import Array
 from saiki.errors import ArgumentError, choose
+from saiki.properties import cached_property
 from saiki.trees.brackets import check_writable, parsed, pieces
 from saiki.trees.checking import (
     Value,

@@ -1,10 +1,10 @@
 """What a cell over trees is: functions of numbers, whose argument names say what comes from the children."""
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import final
 
 from saiki.cells.functions import CellFunction, Equations, argument, arguments_of, bind, check_count
+from saiki.properties import cached_property
 
 RESERVED = {"Wx", "Wh", "b", "h"}
 """Names that parameters of the engine, or the state of every cell, have already."""
