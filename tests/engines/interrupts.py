@@ -15,7 +15,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 import saiki
-from saiki.engines import compiled, crew, memory
+from saiki.engines import compiled, crew, memory, plan, threads, tree_compiled
 from saiki.layers import Bidirectional, Dense, Network, Readout, Stream
 from saiki.optimizers import adam
 from saiki.training import Batch, train
@@ -68,10 +68,12 @@ def attack(seconds: float, seed: int) -> tuple[int, int]:
     Raises:
         AssertionError: a number is wrong, or something is held afterwards.
     """
-    compiled.WORK_FOR_THREADS, compiled.threads = 0, lambda: 2  # type: ignore[assignment]
-    draw, made = random.Random(seed), calls()
-    crew.crew = lambda once=crew.Crew(1): once  # type: ignore[misc] # there is one even where there is one core
-    expected = [[array.copy() for array in flat(call())] for call in made]
+    draw, made, pool = random.Random(seed), calls(), crew.Crew(1)  # one thread even where there is one core
+    for module in (compiled, plan, tree_compiled):
+        for name, value in {"WORK_FOR_THREADS": 0, "threads": lambda: 2, "crew": lambda: pool}.items():
+            if hasattr(module, name):
+                setattr(module, name, value)
+    expected = [[array.copy() for array in flat(once())] for once in made]
     before, ended = blas_threads(), 0
     allowed, interrupts = 0, 0
 
@@ -113,18 +115,18 @@ def attack(seconds: float, seed: int) -> tuple[int, int]:
     signal.setitimer(signal.ITIMER_REAL, 0)
     time.sleep(0.01)
     gc.collect()
-    for k, call in enumerate(made):
-        for one, other in zip(expected[k], flat(call()), strict=True):
+    for k, once in enumerate(made):
+        for one, other in zip(expected[k], flat(once()), strict=True):
             assert np.array_equal(one, other), f"call {k} gives other numbers afterwards"
     gc.collect()
     assert blas_threads() == before, f"BLAS has {blas_threads()} threads, not {before}"
-    assert not crew.crew()._busy.locked(), "the threads are held"
+    assert not pool._busy.locked(), "the threads are held"
     list(map(compiled._put_back, compiled._loans.returned()))
     memory.empty((1 << 20,), np.uint8)
     assert not compiled._loans._lent, "plans are held"
     n_plans = sum(map(len, compiled._idle.values()))
     assert n_plans <= 100, f"there are {n_plans} plans"
-    assert (compiled.slices(), saiki.engines.threads._limit.get()) == (None, None), "a limit of threads is held"
+    assert (threads.slices(), threads._limit.get()) == (None, None), "a limit of threads is held"
     return interrupts, ended
 
 

@@ -233,7 +233,8 @@ class Plan:
             array: Any = arrays.get(name)
             if type(array) is not np.ndarray or array.shape != shape or array.dtype != dtype:
                 return False
-            array = laid_out(array)
+            if not array.flags.carray:
+                array = laid_out(array)
             held.append(array)
             words[k] = address(array)
         return True
