@@ -1,8 +1,8 @@
 """Random networks, options and calls: the compiled engine gives the numbers of the reference, whatever came before.
 
-A case is a short story: a network, and a random sequence of calls on the same arrays, interleaved with changes in
-place, freed inputs and memory filled with NaN. Both engines act it out, each on its own copies. Every result of the compiled
-engine is held to that of the reference, and a call that is made again must give the same bits.
+A case is a network and a random sequence of calls on the same arrays, interleaved with changes in place, freed inputs
+and memory filled with NaN. Both engines make the calls, each on its own copies. Every result of the compiled engine is
+held to that of the reference, and a call that is made again must give the same bits.
 
     python -m tests.engines.fuzz --cases 10000 --seed 1
 """
