@@ -1,4 +1,4 @@
-"""What tests share: one generator, seeded by the number that pytest-randomly prints and replays."""
+"""Fixtures that tests share."""
 
 import numpy as np
 import pytest
@@ -6,4 +6,5 @@ import pytest
 
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> np.random.Generator:
-    return np.random.default_rng(request.config.getoption("randomly_seed"))
+    """Return a generator with the seed that pytest-randomly prints and repeats; without the plugin, with seed 0."""
+    return np.random.default_rng(request.config.getoption("randomly_seed", 0))

@@ -1,6 +1,7 @@
 """The generated sources as plain Python, without a compiler: every line of a walk can be followed, and measured."""
 
 import ctypes
+import inspect
 from typing import Any
 
 import numpy as np
@@ -159,3 +160,8 @@ def test_the_words_of_the_walks_are_those_of_the_reference(rng: np.random.Genera
         define("pack", tile.PACK, {"zero": 0.0})(B, panels)
         product(A, panels, np.zeros(0), C, np.zeros(0))
         np.testing.assert_allclose(C, A @ B, atol=1e-14)
+
+
+def test_no_line_of_another_file_is_shown_for_a_generated_one() -> None:
+    with pytest.raises(OSError, match="lineno is out of bounds"):  # Numba then leaves the source out
+        inspect.getsource(define("double", "def double(x):\n    return x + x\n", {}))

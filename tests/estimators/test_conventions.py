@@ -29,7 +29,7 @@ def test_parameters_are_held_as_they_came(name: str) -> None:
     for key in model.get_params():
         odd = [object()]
         assert getattr(OTHERS[name](**{key: odd}), key) is odd
-        assert f"        {key}: " in (OTHERS[name].__doc__ or "")
+        assert f"\n    {key}: " in (OTHERS[name].__doc__ or "")
     other = clone(model.set_params(max_iter=7, dtype="float32"))
     assert (other.max_iter, other.dtype) == (7, "float32")
     assert repr(other) == f"{name}(dtype='float32', max_iter=7)"

@@ -125,5 +125,5 @@ def test_every_parameter_is_declared_once() -> None:
         model = make()
         assert model.get_params().keys() <= PARAMETERS.keys()
         for name in model.get_params():
-            assert f"        {name}: " in (type(model).__doc__ or "")
+            assert f"\n    {name}: " in (type(model).__doc__ or "")
     assert PARAMETERS.keys() == classifier().get_params().keys() | regressor().get_params().keys()

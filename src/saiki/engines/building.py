@@ -28,6 +28,8 @@ EXACT: dict[str, Any] = {"error_model": "numpy"}
 
 HERE = Path(__file__).parent
 
+_LINES = len(Path(__file__).read_bytes().splitlines())
+
 log = logging.getLogger("saiki")
 
 
@@ -47,7 +49,9 @@ def fingerprint(code: CodeType) -> bytes:
 def define(name: str, source: str, scope: Mapping[str, Any]) -> FunctionType:
     """Return the function ``name`` of a generated source, whose global names mean what ``scope`` says."""
     namespace: dict[str, Any] = {"__name__": __name__, **scope}  # a name that the next process can import
-    exec(compile(source, __file__, "exec"), namespace)
+    # The lines are numbered from the end of this file on: `inspect` and tracebacks then find no source for them, where
+    # lines of this file would be wrong, and half a docstring stops the tokenizer of Python 3.13.0.
+    exec(compile("\n" * _LINES + source, __file__, "exec"), namespace)
     function: FunctionType = namespace[name]
     return function
 

@@ -317,12 +317,13 @@ def documented(cls: type[T]) -> type[T]:
     kind: Any = cls
     names = list(inspect.signature(cls).parameters)
     attributes = [name for name in kind._attributes if name != "classes_" or "class_weight" in names]
-    lines = ["    Args:", *(f"        {name}: {kind._parameters[name].text}" for name in names), ""]
-    lines += ["    Attributes:", *(f"        {name}: {kind._attributes[name]}" for name in attributes), ""]
-    wrapped = [fill(line, 120, subsequent_indent=" " * 12) if line else "" for line in lines]
-    before, example, after = (cls.__doc__ or "").partition("    >>> ")
-    cls.__doc__ = before + "\n".join(wrapped) + "\n" + example + after
-    vars(cls)["fit"].__doc__ = kind._fit_page
+    lines = ["Args:", *(f"    {name}: {kind._parameters[name].text}" for name in names), ""]
+    lines += ["Attributes:", *(f"    {name}: {kind._attributes[name]}" for name in attributes), ""]
+    wrapped = [fill(line, 120, subsequent_indent=" " * 8) if line else "" for line in lines]
+    # Python 3.13 removes the indentation of docstrings, and earlier versions keep it.
+    before, example, after = inspect.cleandoc(cls.__doc__ or "").partition(">>> ")
+    cls.__doc__ = "\n".join([before.rstrip(), "", *wrapped, example + after])
+    vars(cls)["fit"].__doc__ = inspect.cleandoc(kind._fit_page)
     return cls
 
 
