@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from saiki.arrays import Array, Params
+from saiki.arrays import Array, Params, has_masked
 from saiki.engines.native import address
 from saiki.engines.plan import Plan, Slot
 from saiki.engines.tape import Goal
@@ -22,6 +22,8 @@ def set_goal(plan: Plan, goal: Goal, held: list[Array]) -> bool:
     T, B, K = plan.outputs.shape
     rows = (B,) if plan.reads else (B, T)
     of_classes = goal.loss.of_classes
+    if has_masked(goal.y) or has_masked(goal.sample_weight):  # np.asarray would read what is masked
+        return False
     try:
         targets = np.asarray(goal.y)
     except ValueError:  # a ragged list

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from saiki.arrays import Array
+from saiki.arrays import Array, power_of_two
 from saiki.estimators.inputs import Sequences, read_sequences
 from saiki.training.examples import Ragged
 
@@ -32,13 +32,16 @@ class Scaling(NamedTuple):
         """
         wide = values.astype(np.float64)
         exists = ~np.isnan(wide)
-        weights = exists if weight is None else exists * weight[:, None]
+        weights = exists if weight is None else exists * (weight / power_of_two(weight.max(initial=0)))[:, None]
         total = weights.sum(axis=0)
         total = np.where(total > 0, total, 1)
         wide = np.where(exists, wide, 0)
+        unit = power_of_two(np.abs(wide).max(axis=0, initial=0))  # so that no square overflows, or becomes zero
+        wide /= unit
         mean = (wide * weights).sum(axis=0) / total
         scale = np.sqrt((np.square(wide - mean) * weights).sum(axis=0) / total)
-        return cls(mean, np.where(scale <= CONSTANT * np.abs(mean), 1.0, np.where(scale == 0, 1.0, scale)))
+        constant = (scale <= CONSTANT * np.abs(mean)) | (scale == 0)
+        return cls(mean * unit, np.where(constant, 1.0, scale * unit))
 
     @classmethod
     def none(cls, n: int) -> Scaling:

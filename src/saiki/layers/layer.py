@@ -20,6 +20,8 @@ from saiki.arrays import (
     check_one_precision,
     check_params,
     check_shape,
+    in_c_order,
+    refuse_masked,
 )
 from saiki.engines import get_engine, memory
 from saiki.engines.chain import Chain, Link, Links
@@ -247,6 +249,7 @@ class Layer(ABC):
         """Run backwards; a gradient that is not finite passes, for whoever asks to see."""
         if tbptt is not None:
             as_count("tbptt", tbptt)
+        params = {name: in_c_order(param) for name, param in params.items()}
         with get_engine(tape.engine).running():
             grads = self._backward(params, tape.content, dH, dstate, tbptt)
         return Gradients(grads.params, blank_padding(grads.X, tape.lengths), grads.state)
@@ -265,6 +268,7 @@ class Layer(ABC):
         """Check everything, run, and return also the lengths of the outputs."""
         get_engine(engine)
         check_params(params, self._shapes)
+        params = {name: in_c_order(param) for name, param in params.items()}  # on which the order of sums depends
         if rng is not None and not isinstance(rng, np.random.Generator):
             raise ArgumentError(f"rng must be a numpy Generator or None; got {rng!r}. Try np.random.default_rng(0).")
         X, lengths = as_sequences(X, self.sizes[0], lengths, precision_of(params))
@@ -302,6 +306,7 @@ def flat_state(state: Any) -> list[Array]:
     """Return the arrays of a state of any form."""
     if isinstance(state, tuple | list):
         return [array for part in state for array in flat_state(part)]
+    refuse_masked("state", state)
     return [] if state is None else [np.asarray(state)]
 
 
