@@ -46,6 +46,7 @@ def as_float(argument: str, value: npt.ArrayLike, dtype: npt.DTypeLike = np.floa
 
 def in_c_order(array: Array) -> Array:
     """Return an array in C order and aligned: itself, where it is so already."""
+    array = np.asarray(array)  # no subclass
     return array if array.flags.c_contiguous and array.flags.aligned else array.copy(order="C")
 
 
@@ -65,7 +66,7 @@ def with_nan(value: Any) -> Any:
     if isinstance(value, np.ma.MaskedArray):
         if value.dtype.kind not in "biuf":
             return value
-        return value.astype(value.dtype if value.dtype in PRECISIONS else np.float64).filled(np.nan)
+        return np.ma.filled(value.astype(value.dtype if value.dtype in PRECISIONS else np.float64), np.nan)
     return [with_nan(part) for part in value]
 
 

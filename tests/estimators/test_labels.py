@@ -8,15 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pandas
 import polars as pl
-import pyarrow as pa
+import pyarrow
 import pytest
 
 import saiki
 from saiki.arrays import Array
 from saiki.estimators.targets import as_targets, missing
 from tests.estimators.data import ESTIMATORS, classifier, data_for, quick, regressor
+
+pa: Any = pyarrow
+pd: Any = pandas
+
 
 CLASSIFIERS = sorted(name for name, cls in ESTIMATORS.items() if hasattr(cls, "predict_proba"))
 """Every classifier, found by looking."""
@@ -46,7 +50,8 @@ def small(name: str, rng: np.random.Generator, **changes: Any) -> tuple[Any, Any
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_numbers_and_texts_are_never_compared(name: str, rng: np.random.Generator) -> None:
-    for known, other in [(lambda y: y, lambda y: y.astype(str)), (lambda y: y.astype(str), lambda y: y)]:
+    forms: list[Callable[[Array], Array]] = [lambda y: y, lambda y: y.astype(str)]
+    for known, other in (forms, forms[::-1]):
         model, X, y = small(name, rng)
         model.fit(X, known(y))
         for form in (other(y), other(y).tolist(), other(y).astype(object), [*other(y)[:-1].tolist(), other(y)[-1]]):
@@ -245,7 +250,7 @@ def test_weights_of_classes_that_do_not_go_together(rng: np.random.Generator) ->
 
 def test_classes_are_labels_of_their_own(rng: np.random.Generator) -> None:
     X, y = rng.standard_normal((4, 3, 1)), [0, 1, 0, 1]
-    for wrong in ([], [0, None], [[0, 1]], np.ma.array([0, 1, 9], mask=[0, 0, 1])):
+    for wrong in ([], [0, None], [[0, 1]], np.ma.array([0, 1, 9], mask=np.arange(3) == 2)):
         with pytest.raises(saiki.ArgumentError, match="classes must be a list of one or more labels"):
             classifier().partial_fit(X, y, classes=wrong)
     model = classifier().partial_fit(X, y, classes=pd.Series([2, 1, 0]))
@@ -258,16 +263,17 @@ def test_values_of_a_regressor_may_be_missing_in_every_form(rng: np.random.Gener
     X = rng.standard_normal((4, 3, 1))
     plain = np.array([1.0, np.nan, 3.0, 5.0])
     fitted = regressor().fit(X, plain).params_
-    forms = [
+    forms: list[Any] = [
         [1, None, 3, 5], [1.0, np.nan, 3.0, 5.0], [1, np.ma.masked, 3, 5], np.array([1, None, 3, 5], object),
-        np.ma.array([1, 99, 3, 5], mask=[0, 1, 0, 0]), pd.Series([1, pd.NA, 3, 5], dtype="Int64"),
+        np.ma.array([1, 99, 3, 5], mask=np.arange(4) == 1), pd.Series([1, pd.NA, 3, 5], dtype="Int64"),
         pd.Series([1, pd.NA, 3, 5], dtype="Float64"), pl.Series([1, None, 3, 5]), pa.array([1, None, 3, 5]),
         [decimal.Decimal(1), None, 3, 5],
     ]  # fmt: skip
     for y in forms:
         found = regressor().fit(X, y).params_
         assert all((found[key] == fitted[key]).all() for key in fitted)
-    for wrong in (np.array(["2020-01-01"] * 4, "M8[D]"), [datetime.date(2020, 1, 1)] * 4, [{}] * 4):
+    no_values: list[Any] = [np.array(["2020-01-01"] * 4, "M8[D]"), [datetime.date(2020, 1, 1)] * 4, [{}] * 4]
+    for wrong in no_values:
         with pytest.raises(saiki.DtypeError, match="y must hold numbers"):
             regressor().fit(X, wrong)
 

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from saiki.arrays import Array, Params, has_masked
+from saiki.arrays import Array, Params, has_masked, with_nan
 from saiki.engines.native import address
 from saiki.engines.plan import Plan, Slot
 from saiki.engines.tape import Goal
@@ -22,10 +22,10 @@ def set_goal(plan: Plan, goal: Goal, held: list[Array]) -> bool:
     T, B, K = plan.outputs.shape
     rows = (B,) if plan.reads else (B, T)
     of_classes = goal.loss.of_classes
-    if has_masked(goal.y) or has_masked(goal.sample_weight):  # np.asarray would read what is masked
+    if has_masked(goal.sample_weight):  # np.asarray would read what the mask hides
         return False
     try:
-        targets = np.asarray(goal.y)
+        targets = np.asarray(with_nan(goal.y))
     except ValueError:  # a ragged list
         return False
     if targets.shape == rows:
@@ -66,7 +66,7 @@ def _weights(goal: Goal, rows: tuple[int, ...], exists: Array | None) -> Array |
     """Return how much each row of targets counts, 0 where it is missing; None if they are not the plain case."""
     if goal.total is not None and not (isinstance(goal.total, float) and 0 < goal.total < math.inf):
         return None
-    weights = np.asarray(1.0 if goal.sample_weight is None else goal.sample_weight)
+    weights = np.asarray(1.0 if goal.sample_weight is None else goal.sample_weight, order="C")  # as sums follow it
     plain = weights.dtype.kind in "biuf" and weights.shape in ((), rows[:1], rows)
     if not plain or not weights.size or not 0 <= weights.min() <= weights.max() < LARGEST_WEIGHT:
         return None

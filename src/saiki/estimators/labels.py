@@ -168,6 +168,6 @@ class Labels(OutputsEstimator):
 
 def _is_weight(value: Any) -> bool:
     try:
-        return isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 <= float(value) < math.inf
+        return type(value) is not bool and isinstance(value, numbers.Real) and 0 <= float(value) < math.inf
     except OverflowError:  # a whole number beyond float64
         return False

@@ -81,9 +81,10 @@ def _of_list(values: Any, argument: str) -> Array:
             raise ShapeError(f"{argument} must hold rows of one size; got rows of several sizes. Pad them with None.")
         return joined([row[None] for row in rows])
     types = set(map(type, values))
-    if len(types) == 1 and issubclass(*types, bool | int | float | np.number | np.bool_):
+    (only, *others) = types or {object}
+    if not others and issubclass(only, bool | int | float | np.number | np.bool_):
         array = np.array(values)
-        if array.dtype.kind == np.dtype(*types).kind:  # NumPy makes floats of large whole numbers
+        if array.dtype.kind == np.dtype(only).kind:  # NumPy makes floats of large whole numbers
             return array
     if types == {str} and not _end_with_nul(values):
         return np.array(values)
@@ -206,7 +207,7 @@ def _kind_of(argument: str, label: Any) -> str:
         return TEXTS
     if isinstance(label, bool | np.bool_):
         return BOOLEANS
-    if isinstance(label, int | np.integer) and not isinstance(label, np.timedelta64):
+    if isinstance(label, int) or (np.issubdtype(type(label), np.integer) and type(label) is not np.timedelta64):
         return WHOLE
     if isinstance(label, float | np.floating):
         return FLOATS

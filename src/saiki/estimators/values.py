@@ -72,7 +72,7 @@ class Values(OutputsEstimator):
     def _scaling_of_targets(self, examples: Examples) -> Scaling | None:
         if not self.scale_targets:
             return None
-        return Scaling.of(examples.targets.reshape(len(examples.targets), -1), examples.target_weights)
+        return Scaling.of(examples.targets.reshape(len(examples.targets), -1), examples.target_weights, "y")
 
     @final
     def _loss(self) -> str | Loss:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from saiki.arrays import (
+    PRECISIONS,
     Array,
     Params,
     as_count,
@@ -204,6 +205,7 @@ class Layer(ABC):
         The arguments and errors are those of ``forward``.
         """
         if state is None and self._chain is not None:
+            X = as_numbers("X", X, params)
             at_once = get_engine(engine).predict(self._chain, params, X, lengths)
             if at_once is not None:
                 Y, finals = at_once
@@ -320,6 +322,16 @@ def map_state(function: Callable[[Array], Array], state: Any) -> Any:
 def precision_of(params: Params) -> np.dtype[Any]:
     """Return what whole numbers become beside these parameters."""
     return next((np.real(v).dtype for v in params.values()), np.dtype(np.float64))
+
+
+def as_numbers(argument: str, value: npt.ArrayLike, params: Params) -> npt.ArrayLike:
+    """Return numbers in an array that an engine takes at once, whatever form they came in, for checked parameters.
+
+    An engine that runs layers one by one for lists and another byte order would give other last digits.
+    """
+    if type(value) is np.ndarray and value.dtype in PRECISIONS and value.flags.aligned:
+        return value
+    return as_float(argument, value, precision_of(params)) if isinstance(params, dict) else value
 
 
 def needs_time(layer: str, X: Array) -> None:
