@@ -1,6 +1,6 @@
 """Arrays at the public doors: what comes in is checked here, once, before any equation sees it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,14 +18,17 @@ PRECISIONS = (np.float32, np.float64, np.complex128)
 def as_float(argument: str, value: npt.ArrayLike, dtype: npt.DTypeLike = np.float64) -> Array:
     """Return ``value`` as an array of float32, float64 or complex128; other numbers become ``dtype``.
 
-    Complex numbers are let through for complex-step differentiation.
+    Complex numbers are let through for complex-step differentiation. The array is in C order, aligned and of the
+    machine's byte order, so that sums over it do not depend on how the caller's lies in memory.
 
     Raises:
         DtypeError: the values are no numbers, or a ragged list.
+        ArgumentError: some are masked.
 
     >>> as_float("X", [1, 2]).dtype
     dtype('float64')
     """
+    refuse_masked(argument, value)
     try:
         array = np.asarray(value)
     except ValueError:
@@ -33,24 +36,70 @@ def as_float(argument: str, value: npt.ArrayLike, dtype: npt.DTypeLike = np.floa
             f"{argument} must be one array; got a list of parts of different sizes."
             " Pad them to one size and give lengths=."
         ) from None
-    if array.dtype in PRECISIONS:
-        return array
-    if array.dtype.kind == "c":
-        return array.astype(np.complex128)
-    if array.dtype.kind not in "biuf":
-        raise DtypeError(f"{argument} must hold numbers; got dtype {array.dtype}. Encode it as numbers first.")
-    return array.astype(dtype)
+    if array.dtype not in PRECISIONS:
+        if array.dtype.kind not in "biufc":
+            raise DtypeError(f"{argument} must hold numbers; got dtype {array.dtype}. Encode it as numbers first.")
+        native = array.dtype.newbyteorder("=")
+        array = array.astype(np.complex128 if native.kind == "c" else native if native in PRECISIONS else dtype)
+    return in_c_order(array)
 
 
-def check_finite(argument: str, array: Array, remedy: str = "") -> None:
+def in_c_order(array: Array) -> Array:
+    """Return an array in C order and aligned: itself, where it is so already."""
+    array = np.asarray(array)  # no subclass
+    return array if array.flags.c_contiguous and array.flags.aligned else array.copy(order="C")
+
+
+def refuse_masked(argument: str, value: object) -> None:
+    """Raise an ``ArgumentError`` if an array, or an array or number in a list, has masked entries."""
+    if type(value) is not np.ndarray and has_masked(value):
+        raise ArgumentError(
+            f"{argument} must have no masked entries. Fill them, .filled(0), or leave their rows out: NumPy's functions"
+            " would read what the mask hides."
+        )
+
+
+def with_nan(value: Any) -> Any:
+    """Return a masked array, or a list that holds one, as an array with NaN where it is masked; others as they are."""
+    if type(value) is np.ndarray or not has_masked(value):
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        if value.dtype.kind not in "biuf":
+            return value
+        return np.ma.filled(value.astype(value.dtype if value.dtype in PRECISIONS else np.float64), np.nan)
+    return [with_nan(part) for part in value]
+
+
+def has_masked(value: object) -> bool:
+    """Whether an array, or an array or number in a list, has masked entries."""
+    if isinstance(value, list | tuple):
+        return any(has_masked(part) for part in value if isinstance(part, list | tuple | np.ma.MaskedArray))
+    return isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value)
+
+
+Locate: TypeAlias = Callable[[str, tuple[int, ...]], tuple[str, tuple[int, ...]]]
+"""Returns the caller's name and index for an argument and an index in an array made of it."""
+
+
+def check_finite(argument: str, array: Array, remedy: str = "", place: Locate | None = None) -> None:
     """Raise an ``ArgumentError`` that names the first place that holds NaN or infinity, and one more remedy."""
     finite = np.isfinite(array)
     if not finite.all():
-        place = tuple(int(i) for i in np.argwhere(~finite)[0])
         raise ArgumentError(
-            f"{argument} must be finite; got {array[place]} at index {list(place)}"
-            f" ({np.count_nonzero(~finite)} in all). Fill or drop them first{remedy}."
+            f"{found(argument, 'must be finite', array, ~finite, place)} ({np.count_nonzero(~finite)} in all). Fill or"
+            f" drop them first{remedy}."
         )
+
+
+def found(argument: str, rule: str, array: Array, wrong: Array, place: Locate | None = None) -> str:
+    """Say what rule the first wrong number of an array breaks, and where it stands in what the caller gave.
+
+    >>> found("X", "must not be negative", np.array([3.0, -1.0]), np.array([False, True]))
+    'X must not be negative; got -1.0 at index [1]'
+    """
+    at = tuple(int(i) for i in np.argwhere(wrong)[0])
+    name, index = (argument, at) if place is None else place(argument, at)
+    return f"{name} {rule}; got {array[at]} at index {list(index)}"
 
 
 def as_count(argument: str, value: object, least: int = 1) -> int:
@@ -94,6 +143,15 @@ def as_lengths(lengths: npt.ArrayLike, n_sequences: int, n_steps: int) -> Array:
             " Cut the lengths or pad X further."
         )
     return array.astype(np.int64)
+
+
+def power_of_two(largest: Any) -> Any:
+    """Return a power of two near a magnitude, by which numbers can be divided without rounding; 1 for zero.
+
+    >>> power_of_two(np.array([5.0, 0.0, 1e-300])).tolist()
+    [8.0, 1.0, 1.3392570475565594e-300]
+    """
+    return np.where(largest > 0, np.ldexp(1.0, np.clip(np.frexp(largest)[1], -1020, 1020)), 1.0)
 
 
 def existing_steps(lengths: Array, n_steps: int) -> Array:
@@ -141,7 +199,9 @@ def as_sequences(
     Raises:
         ShapeError, DtypeError, ArgumentError: see the rule in each message.
     """
-    X = np.array(as_float("X", X, dtype))  # the tape keeps it: the caller may do with the original what they like
+    X = np.array(
+        as_float("X", X, dtype), order="C"
+    )  # the tape keeps it: the caller may do with the original what they like
     if X.ndim != 3:
         remedy = " For one feature use X[..., None]. For one sequence use X[None]." if X.ndim == 2 else ""
         raise ShapeError(f"X must be (n_sequences, n_steps, n_features); got {X.shape}.{remedy}")
@@ -180,6 +240,7 @@ def check_params(params: Mapping[str, Array], shapes: Mapping[str, tuple[int, ..
                 f"params[{key!r}] must be an array of float32 or float64;"
                 f" got {getattr(params[key], 'dtype', type(params[key]).__name__)}. Use np.asarray(..., float)."
             )
+        refuse_masked(f"params[{key!r}]", params[key])
         if params[key].shape != shape:
             raise ShapeError(f"params[{key!r}] must have shape {shape}; got {params[key].shape}.")
         check_finite(f"params[{key!r}]", params[key])

@@ -7,7 +7,7 @@ from typing import TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
-from saiki.arrays import Array, Params, as_positive, check_finite, check_shape
+from saiki.arrays import Array, Params, as_float, as_positive, check_finite, check_shape
 from saiki.errors import ArgumentError, choose
 
 Initializer: TypeAlias = Callable[[np.random.Generator, tuple[int, ...], int], Array]
@@ -79,7 +79,7 @@ def constant(value: float) -> Initializer:
     >>> constant(1)(np.random.default_rng(0), (2,), 1).tolist()
     [1.0, 1.0]
     """
-    check_finite("value", np.asarray(value, np.float64))
+    check_finite("value", as_float("value", value))
 
     def fill(rng: np.random.Generator, shape: tuple[int, ...], fan_in: int) -> Array:  # noqa: ARG001
         return np.full(shape, value, np.float64)

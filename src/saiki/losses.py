@@ -20,6 +20,7 @@ from saiki.arrays import (
     as_share,
     check_finite,
     existing_steps,
+    with_nan,
 )
 from saiki.errors import ArgumentError, DtypeError, ShapeError, choose
 from saiki.maths import sigmoid, softplus
@@ -176,7 +177,7 @@ def loss_for(Y: Array, y: npt.ArrayLike | None) -> str:
     >>> loss_for(np.zeros((5, 3)), np.zeros(5)), loss_for(np.zeros((5, 1)), np.zeros(5))
     ('cross_entropy', 'squared_error')
     """
-    of_classes = y is not None and Y.shape[-1] > 1 and np.shape(y) == Y.shape[:-1]
+    of_classes = y is not None and Y.shape[-1] > 1 and np.shape(with_nan(y)) == Y.shape[:-1]
     return "cross_entropy" if of_classes else "squared_error"
 
 
@@ -195,7 +196,7 @@ def evaluate(
         Y: outputs ``(B, T, K)``, one for each step, or ``(B, K)``, one for each sequence.
         y: targets of the same shape; the last axis may be left out where K is 1. For a loss of classes either the
             index of a class for each row, ``(B, T)`` or ``(B,)``, or a distribution over the classes. NaN marks a
-            missing target.
+            missing target, and so does the mask of a NumPy masked array.
         lengths: ``(B,)``; steps beyond a sequence's length do not exist.
         sample_weight: ``(B,)`` or, for outputs of each step, ``(B, T)``: how much each target counts in the mean.
         total: what the weighted sum is divided by; None is the sum of the weights, which makes it a mean. A batch of
@@ -234,7 +235,7 @@ def evaluate_parts(
     """
     loss = as_loss(loss)
     Y = as_float("Y", Y)
-    target = as_float("y", y)
+    target = as_float("y", with_nan(y))
     if Y.ndim < 2:
         raise ShapeError(f"Y must be (n_sequences, n_steps, n_outputs) or (n_sequences, n_outputs); got {Y.shape}.")
     if target.dtype.kind == "c":

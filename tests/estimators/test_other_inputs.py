@@ -250,7 +250,7 @@ class BagsFromBags(NetworkEstimator):
     def score(self, X: Any, y: Any) -> float:
         return self._scored(X, y, {})
 
-    def _read(self, X: Any, y: Any, metadata: Metadata, reset: bool, fitting: bool) -> Examples:
+    def _read(self, X: Any, y: Any, metadata: Metadata, reset: bool, fitting: bool, learns: bool = True) -> Examples:
         return Examples(Bags.of(X), Bags.of(y))
 
     def _look_at(self, examples: Examples) -> None:

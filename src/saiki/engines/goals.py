@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from saiki.arrays import Array, Params
+from saiki.arrays import Array, Params, has_masked, with_nan
 from saiki.engines.plan import Plan, Slot, laid_out
 from saiki.engines.tape import Goal
 from saiki.optimizers import NormLimit, Rule
@@ -18,8 +18,10 @@ def set_goal(plan: Plan, goal: Goal) -> bool:
     T, B, K = plan.outputs.shape
     rows = (B,) if plan.reads else (B, T)
     of_classes = goal.loss.of_classes
+    if has_masked(goal.sample_weight):  # np.asarray would read what the mask hides
+        return False
     try:
-        targets = np.asarray(goal.y)
+        targets = np.asarray(with_nan(goal.y))
     except ValueError:  # a ragged list
         return False
     if targets.shape == rows:
@@ -68,7 +70,7 @@ def _weights(plan: Plan, goal: Goal, rows: tuple[int, ...], exists: Array | None
     if not plain or not weights.size or not 0 <= weights.min() <= weights.max() < math.inf:
         return None
     weights = np.broadcast_to(weights.reshape(weights.shape + (1,) * (len(rows) - weights.ndim)), rows)
-    weights = weights.astype(np.float64)
+    weights = np.array(weights, np.float64, order="C")  # as sums follow it
     if exists is not None:
         weights *= exists
     plan.leave_padding_out(weights)

@@ -87,7 +87,7 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     _fit_page: ClassVar[str]
 
     @abstractmethod
-    def _read(self, X: Any, y: Any, metadata: Metadata, reset: bool, fitting: bool) -> Examples:
+    def _read(self, X: Any, y: Any, metadata: Metadata, reset: bool, fitting: bool, learns: bool = True) -> Examples:
         """Return checked examples, without those that have no target.
 
         Args:
@@ -96,6 +96,7 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             metadata: what came beside them.
             reset: whether these are the first, which decide what inputs and targets there are.
             fitting: whether they are for the network that the parameters describe, or for the one that was fitted.
+            learns: whether the network learns from them, or is only compared with them.
         """
 
     @abstractmethod
@@ -153,7 +154,7 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             examples = self._read(X, y, metadata, fresh, True)
             validation = None
             if validation_data is not None:
-                validation = self._read(*_validation_parts(validation_data, metadata), False, True)
+                validation = self._read(*_validation_parts(validation_data, metadata), False, True, False)
             run = {} if checkpoint is None else self._run(examples, validation, fresh)
             given = {name: value for name, value in metadata.items() if value is not None}
             listeners = Listeners(self, self.max_iter, {"X": X, "y": y, "metadata": given or None})
@@ -295,7 +296,7 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _scored(self, X: Any, y: Any, metadata: Metadata) -> float:
         """Return the score on whatever users hand in."""
         check_is_fitted(self)
-        return self._score_of(self.params_, self._read(X, y, metadata, False, False))
+        return self._score_of(self.params_, self._read(X, y, metadata, False, False, False))
 
     @final
     def _problem(self, X: Any, y: Any, metadata: Metadata) -> NetworkProblem:

@@ -27,8 +27,8 @@ class RNNClassifier(ClassifierMixin, Labels, SequenceEstimator):
     """A recurrent network that tells sequences, or their steps, apart.
 
     ``X`` is ``(n_sequences, n_steps, n_features)``, a list of ``(n_steps, n_features)``, or ``(n_sequences, n_steps)``
-    for one feature; ``lengths`` goes with padded arrays. ``y`` has a label of any kind for each sequence or, with
-    ``output="each"``, for each step; None and NaN are missing labels, from which nothing is learnt.
+    for one feature; ``lengths`` goes with padded arrays. ``y`` has a label (a text, whole number or boolean) for each
+    sequence or, with ``output="each"``, for each step; None and NaN are missing labels, from which nothing is learnt.
 
     >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(size=(100, 8, 1))

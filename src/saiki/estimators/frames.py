@@ -11,6 +11,7 @@ import numpy as np
 
 from saiki.arrays import Array
 from saiki.errors import ArgumentError, DtypeError, choose
+from saiki.estimators.targets import as_targets, missing, of_series
 
 OUTPUTS = "auto", "last", "each"
 
@@ -154,14 +155,7 @@ def _numbers(series: nw.Series[Any]) -> Array:
 
 def _labels(series: nw.Series[Any]) -> Array:
     """Return a column of targets, None or NaN for nothing."""
-    gaps = series.is_null().to_numpy().astype(bool)
-    if not gaps.any() or series.dtype.is_float():
-        return series.to_numpy()
-    if series.dtype.is_numeric():
-        return series.cast(nw.Float64).to_numpy()
-    values = np.array(series.to_list(), object)
-    values[gaps] = None
-    return values
+    return of_series(series)
 
 
 def _plain(key: tuple[Any, ...]) -> Any:
@@ -174,7 +168,7 @@ def _targets(name: str, values: Array, starts: Array, ids: list[Any], output: st
     steps = np.split(values, starts[1:])
     if output == "each":
         return steps
-    there = [[value for value in part.tolist() if value is not None and value == value] for part in steps]
+    there = [part[~missing(part)].tolist() for part in steps]
     several = next((i for i, part in enumerate(there) if len(set(part)) > 1), None)
     if several is not None and output == "last":
         raise ArgumentError(
@@ -183,7 +177,5 @@ def _targets(name: str, values: Array, starts: Array, ids: list[Any], output: st
         )
     if several is not None:
         return steps
-    if values.dtype.kind in "biuf":
-        return np.array([part[0] if part else np.nan for part in there])
-    one = [part[0] if part else None for part in there]
-    return np.array(one) if None not in one and len({type(value) for value in one}) == 1 else np.array(one, object)
+    gap = np.nan if values.dtype.kind == "f" else None
+    return as_targets([part[0] if part else gap for part in there])

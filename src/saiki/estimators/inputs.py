@@ -10,8 +10,20 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_array, validate_data
 
-from saiki.arrays import Array, as_float, as_lengths, check_finite
+from saiki.arrays import (
+    Array,
+    Locate,
+    as_float,
+    as_lengths,
+    check_finite,
+    found,
+    in_c_order,
+    power_of_two,
+    refuse_masked,
+)
 from saiki.errors import ArgumentError, AxesWarning, DtypeError, ShapeError
+from saiki.estimators.places import Place
+from saiki.estimators.targets import as_targets, joined
 from saiki.training import examples
 from saiki.training.examples import Ragged
 
@@ -138,23 +150,31 @@ def _is_list(X: Any) -> bool:
 
 
 def _read_list(X: Sequence[Any]) -> Ragged:
-    arrays = [as_float(f"X[{i}]", sequence) for i, sequence in enumerate(X)]
-    if arrays[0].ndim == 1:
-        arrays = [array[:, None] if array.ndim == 1 else array for array in arrays]
-    n_features = arrays[0].shape[1] if arrays[0].ndim == 2 else 0
+    given = [as_float(f"X[{i}]", sequence) for i, sequence in enumerate(X)]
+    first = next((i for i, array in enumerate(given) if array.size), 0)  # an empty one does not say
+    arrays = given
+    if given[first].ndim == 1:
+        arrays = [array[:, None] if array.ndim == 1 else array for array in given]
+    n_features = arrays[first].shape[1] if arrays[first].ndim == 2 else 0
+    nothing = np.zeros((0, n_features), arrays[first].dtype)
+    arrays = [nothing if array.shape == (0,) else array for array in arrays]
     for i, array in enumerate(arrays):
         if array.ndim != 2 or array.shape[1] != n_features or not n_features:
             raise ShapeError(
-                f"X[{i}] must be (n_steps, n_features) with as many features as X[0], {n_features}; got {array.shape}."
+                f"X[{i}] must be (n_steps, n_features) with as many features as X[{first}], {n_features}; got"
+                f" {array.shape}."
             )
         if array.dtype.kind == "c":
             raise ArgumentError(f"X[{i}] must hold real numbers. Complex data not supported.")
-        check_finite(f"X[{i}]", array)
+        check_finite(f"X[{i}]", given[i])
     return Ragged.of_list(arrays)
 
 
 def _read_array(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bool) -> Sequences:
+    refuse_masked("X", X)
     X = X if hasattr(X, "ndim") else np.asarray(X)
+    if isinstance(X, np.ndarray) and not X.dtype.isnative:
+        X = X.astype(X.dtype.newbyteorder("="))
     flat = X.ndim == 2
     if getattr(getattr(X, "dtype", None), "kind", "f") in "USMmV":
         raise DtypeError(f"X must hold numbers; got dtype {X.dtype}. Encode it as numbers first.")
@@ -183,6 +203,7 @@ def _read_array(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bo
             raise
     else:
         array = check_array(X, allow_nd=True, input_name="X", **options)
+    array = in_c_order(array)
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or 0 in array.shape[1:]:
@@ -190,8 +211,7 @@ def _read_array(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bo
     if lengths is not None:
         lengths = as_lengths(lengths, *array.shape[:2])
     steps = Ragged.of_padded(array, lengths)
-    if not np.isfinite(steps.values).all():
-        check_finite("X", array if lengths is None else steps.values, ", or give lengths= where NaN is padding")
+    check_finite("X", steps.values, ", or give lengths= where NaN is padding", Place(steps, in_list=False, flat=flat))
     return Sequences(steps, array.shape[1], flat)
 
 
@@ -208,6 +228,7 @@ def warn_of_axes(sequences: Sequences) -> None:
     if T is None or F <= T or not len(sequences.X):
         return
     X = sequences.X.select(np.arange(min(len(sequences.X), MANY_SEQUENCES))).padded(T).astype(np.float64)
+    X = X / power_of_two(np.abs(X).max())  # so that no square overflows
     over_time, over_features = _roughness(X, 1), _roughness(X, 2)
     swapped = over_features < SMOOTHER * over_time or (F >= MANY * T and over_time >= AS_ROUGH * over_features)
     if swapped:
@@ -228,20 +249,8 @@ def _roughness(X: Array, axis: int) -> float:
     return float(np.square(np.diff(X, axis=axis)).mean() / (2 * variance)) if variance > 0 else 1.0
 
 
-def as_labels(values: Any) -> Array:
-    """Return labels as an array that leaves each what it is: NumPy would make text of NaN beside text.
-
-    >>> as_labels(["a", float("nan")]).tolist(), as_labels([1, 2]).dtype.kind
-    (['a', nan], 'i')
-    """
-    array = np.asarray(values)
-    if isinstance(values, list | tuple) and array.ndim == 1 and array.dtype.kind in "US":
-        array = np.array(values, object)
-    return array
-
-
-def read_per_row(argument: str, values: Any, inputs: Given) -> Ragged:
-    """Return one value, or one row of them, for each row that exists.
+def read_per_row(argument: str, values: Any, inputs: Given) -> tuple[Ragged, Place]:
+    """Return one value, or one row of them, for each row that exists, and where each of them stands in ``values``.
 
     Args:
         argument: what to call it in messages.
@@ -255,23 +264,36 @@ def read_per_row(argument: str, values: Any, inputs: Given) -> Ragged:
     wanted = (
         f"one for each {row}: an array (n_{one}s, n_{row}s), or a list of arrays (n_{row}s,), {len(lengths)} in all"
     )
-    if isinstance(values, list | tuple) and len(values) == len(lengths) and any(part is not None for part in values):
-        values = [[None] * int(n) if part is None else part for part, n in zip(values, lengths, strict=True)]
-    if np.ndim(values[0] if isinstance(values, list | tuple) and len(values) else values) == 0 or len(values) != len(
-        lengths
-    ):
+    if not isinstance(values, list | tuple | np.ndarray):
+        values = as_targets(values)
+    if isinstance(values, list | tuple) and len(values) == len(lengths) and not all(map(_is_nothing, values)):
+        values = [[None] * int(n) if _is_nothing(part) else part for part, n in zip(values, lengths, strict=True)]
+    if not _holds_rows(values) or len(values) != len(lengths):
         raise ShapeError(f"{argument} must hold {wanted}; got {_described(values)}.")
-    parts = [as_labels(part) for part in values]
+    parts = [as_targets(part) for part in values]
+    ndim = next((part.ndim for part in parts if part.size), 1)  # an empty list does not say
     for i, (part, length) in enumerate(zip(parts, lengths, strict=True)):
-        fits = part.ndim > 0 and part.ndim == parts[0].ndim
+        fits = part.ndim == max(ndim, 1) or part.shape == (0,)
         if not fits or not (len(part) == length or len(part) == inputs.n_rows):
             raise ShapeError(
                 f"{argument} must hold {wanted}; {one} {i} has {length} {row}s, and {argument}[{i}] has shape"
                 f" {part.shape}."
             )
-    if len({part.dtype.kind in "US" for part in parts}) > 1:  # some may be all NaN
-        parts = [part.astype(object) for part in parts]
-    return Ragged(np.concatenate([part[:n] for part, n in zip(parts, lengths, strict=True)]), lengths)
+    rows = Ragged(joined([part[:n] for part, n in zip(parts, lengths, strict=True)]), lengths)
+    return rows, Place(rows, in_list=not isinstance(values, np.ndarray) or values.dtype == object)
+
+
+def _holds_rows(values: Any) -> bool:
+    """Whether values are an array with an axis, or a list whose first part has one; NumPy would drop its mask."""
+    if isinstance(values, np.ndarray):
+        return values.ndim > 0
+    first = values[0] if len(values) else None
+    return isinstance(first, list | tuple) or getattr(first, "ndim", 0) > 0 or hasattr(first, "to_pylist")
+
+
+def _is_nothing(part: Any) -> bool:
+    """Whether all targets of an example are missing, in a word."""
+    return part is None or part is np.ma.masked
 
 
 def check_even(y: Any, inputs: Given) -> None:
@@ -302,9 +324,10 @@ def read_weights(sample_weight: Any, inputs: Given, per_row: bool) -> Array | Ra
     """
     if sample_weight is None:
         return None
+    refuse_masked("sample_weight", sample_weight)
     n, (one, row) = len(inputs.X), inputs.words
     if per_row and (_is_list(sample_weight) or np.ndim(sample_weight) == 2):
-        weight = read_per_row("sample_weight", sample_weight, inputs)
+        weight, place = read_per_row("sample_weight", sample_weight, inputs)
         weight = weight.with_values(as_float("sample_weight", weight.values))
     else:
         if _is_list(sample_weight):
@@ -313,7 +336,7 @@ def read_weights(sample_weight: Any, inputs: Given, per_row: bool) -> Array | Ra
                 " output='each'."
             )
         return weights_of(sample_weight, n, f" or, for each {row}, (n_{one}s, n_{row}s)" if per_row else "")
-    _check_weights(weight.values)
+    _check_weights(weight.values, place)
     return weight
 
 
@@ -331,14 +354,18 @@ def weights_of(sample_weight: Any, n: int, choices: str = "") -> Array:
     return weight
 
 
-def _check_weights(values: Array) -> None:
+def _check_weights(values: Array, place: Locate | None = None) -> None:
     if values.dtype.kind == "c":
         raise DtypeError("sample_weight must hold real numbers; got complex ones. Use .real.")
-    check_finite("sample_weight", values)
+    check_finite("sample_weight", values, "", place)
     if (values < 0).any():
-        raise ArgumentError(f"sample_weight must not be negative; got {values.min()}. Use 0 to leave a sample out.")
+        what = found("sample_weight", "must not be negative", values, values < 0, place)
+        raise ArgumentError(f"{what}. Use 0 to leave a sample out.")
     if not values.any():
         raise ArgumentError("sample_weight must hold at least one weight that is not zero.")
+    with np.errstate(over="ignore"):
+        if not np.isfinite(values.sum(dtype=np.float64)):
+            raise ArgumentError("sample_weight must have a finite sum. Divide all weights by the largest.")
 
 
 def counting(weight: Array | Ragged | None, inputs: Given, per_row: bool) -> Array:

@@ -1,22 +1,21 @@
 """Targets that are labels: their numbers, how much each class counts, and outputs as labels and probabilities."""
 
+import math
+import numbers
 from typing import Any, final
 
 import numpy as np
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
 
-from saiki.arrays import Array, check_finite
+from saiki.arrays import Array
 from saiki.errors import ArgumentError, ShapeError
 from saiki.estimators.base import Metadata
-from saiki.estimators.inputs import Given, as_labels, check_even, read_per_row
+from saiki.estimators.inputs import Given, check_even, read_per_row
 from saiki.estimators.outputs import OutputsEstimator
+from saiki.estimators.places import Place
 from saiki.estimators.scaling import Scaling
+from saiki.estimators.targets import as_targets, check_known, missing, numbers_of, one_each, plain_labels
 from saiki.losses import Loss, log_softmax
 from saiki.training.examples import Examples, Ragged
-
-UNKNOWN = -1.0
-"""The number of a label that was not there in fit."""
 
 
 class Labels(OutputsEstimator):
@@ -56,74 +55,70 @@ class Labels(OutputsEstimator):
         return self._like(inputs, log_softmax(outputs))
 
     @final
-    def _read_targets(self, y: Any, inputs: Given, counts: Array, each: bool, reset: bool) -> Array | Ragged:
+    def _read_targets(
+        self, y: Any, inputs: Given, counts: Array, each: bool, reset: bool, learns: bool
+    ) -> Array | Ragged:
         one, row = inputs.words
         if each:
-            rows = read_per_row("y", y, inputs)
+            rows, place = read_per_row("y", y, inputs)
             if rows.values.ndim != 1:
                 raise ShapeError(f"y must hold one label for each {row}; got {rows.values.shape[1:]} for each.")
-            return rows.with_values(self._encoded(rows.values, counts, reset))
+            return rows.with_values(self._encoded(rows.values, counts, reset, learns, place))
         check_even(y, inputs)
-        labels = as_labels(y)
-        if labels.ndim > 1 and labels.shape[1:] != (1,):
-            raise ShapeError(
-                f"y must hold one label for each {one}; got {labels.shape}. For one for each {row} use output='each'."
-            )
-        return self._encoded(column_or_1d(labels, warn=True, dtype=None), counts, reset)
+        labels = one_each(as_targets(y), one, f" For one for each {row} use output='each'.")
+        return self._encoded(labels, counts, reset, learns, None)
 
     @final
-    def _encoded(self, labels: Array, counts: Array, reset: bool) -> Array:
-        """Return the number of each label, NaN for missing ones and those that do not count."""
-        there = counts & ~_missing(labels)
-        present = labels[there]
-        if present.dtype.kind == "f":
-            check_finite("y", present, "; NaN marks a missing label")
-        if len(present):
-            if present.dtype.kind == "O":  # with what is missing gone, NumPy finds what they are
-                present = np.array(present.tolist())
-            check_classification_targets(present)
-        found = np.unique(present)
+    def _encoded(self, labels: Array, counts: Array, reset: bool, learns: bool, place: Place | None) -> Array:
+        """Return the number of each label, NaN for missing ones and those that do not count.
+
+        A label that was not there in fit is ``UNKNOWN``, or an error where the estimator shall learn it.
+        """
+        there = counts & ~missing(labels)
+        present = plain_labels("y", labels, there, place)
         if reset:
-            self.classes_ = self._promised(found)
+            self.classes_ = self._promised(np.unique(present))
             self.n_outputs_ = len(self.classes_)
-        at = np.searchsorted(self.classes_, present) if len(self.classes_) else np.zeros(0, int)
-        at = np.minimum(at, len(self.classes_) - 1)
         encoded = np.full(len(labels), np.nan)
-        encoded[there] = np.where(self.classes_[at] == present, at, UNKNOWN)
+        if len(present):
+            if learns:
+                check_known("y", present, self.classes_)
+            encoded[there] = numbers_of("y", present, self.classes_)
         return encoded
 
     @final
     def _expect(self, classes: Any) -> None:
-        """Be told before the first ``partial_fit`` which classes there will be."""
-        classes = np.unique(np.asarray(classes))
-        if hasattr(self, "_epoch") and not np.array_equal(classes, self.classes_):
+        """Note before the first ``partial_fit`` which classes there will be."""
+        given = as_targets(classes, "classes")
+        if given.ndim != 1 or not len(given) or missing(given).any():
+            raise ArgumentError(f"classes must be a list of one or more labels, none missing; got {classes!r}.")
+        expected = np.unique(plain_labels("classes", given))
+        if hasattr(self, "_epoch") and expected.tolist() != self.classes_.tolist():
             raise ArgumentError(
-                f"classes must be those of the first call, {self.classes_.tolist()}; got {classes.tolist()}."
+                f"classes must be those of the first call, {self.classes_.tolist()}; got {expected.tolist()}."
             )
-        self.classes_ = classes
+        self.classes_ = expected
 
     @final
     def _promised(self, found: Array) -> Array:
-        """Return the classes that the first ``partial_fit`` was told of, or else those found."""
+        """Return the classes that the first ``partial_fit`` was given, or else those found."""
         return self.classes_ if not hasattr(self, "_epoch") and hasattr(self, "classes_") else found
 
     @final
     def _weighed(self, examples: Examples) -> Examples:
         y, weights = examples.targets, examples.target_weights
-        if (y == UNKNOWN).any():
-            raise ArgumentError(
-                f"y must hold the classes of the first fit, {self.classes_.tolist()}; got others. Name all classes in"
-                " the first call, partial_fit(X, y, classes=...)."
-            )
         if self.class_weight is None:
             return examples
         own = np.ones(len(y)) if weights is None else weights.astype(np.float64)
         there = ~np.isnan(y)
         classes = y[there].astype(int)
         by_class = self._class_weights(np.bincount(classes, own[there], len(self.classes_)))
-        own[there] *= by_class[classes]
-        if not own[there].any():
-            raise ArgumentError("class_weight leaves only weights of zero. Give at least one class more.")
+        with np.errstate(over="ignore"):
+            own[there] *= by_class[classes]
+            total = own[there].sum()
+        if not 0 < total < np.inf:
+            what = "only weights of zero" if total == 0 else "weights that add up to infinity"
+            raise ArgumentError(f"class_weight leaves {what}. Give weights near 1.")
         return examples.with_target_weights(own)
 
     @final
@@ -131,14 +126,18 @@ class Labels(OutputsEstimator):
         """Return the weight of each class, of which there is so much."""
         if isinstance(self.class_weight, str):
             return counts.sum() / (len(counts) * np.where(counts > 0, counts, 1))
-        classes = self.classes_.tolist()
-        unknown = [label for label in self.class_weight if label not in classes]
-        if unknown and any(label not in self.class_weight for label in classes):
-            raise ArgumentError(f"class_weight must name classes of y, {classes}; got {unknown[0]!r}.")
-        for label, weight in self.class_weight.items():
-            if not np.isfinite(weight) or weight < 0:
-                raise ArgumentError(f"class_weight[{label!r}] must not be negative; got {weight}.")
-        return np.array([self.class_weight.get(label, 1.0) for label in classes], np.float64)
+        weights, classes = dict(self.class_weight), self.classes_.tolist()
+        for label, weight in weights.items():
+            if not _is_weight(weight):
+                raise ArgumentError(f"class_weight[{label!r}] must be a finite number of at least 0; got {weight!r}.")
+        unknown = [label for label in weights if label not in classes]
+        other = [label for label in unknown if isinstance(label, str) != isinstance(classes[0], str)]
+        if other or (unknown and any(label not in weights for label in classes)):
+            raise ArgumentError(
+                f"class_weight must name classes of y, {classes}; got {(other or unknown)[0]!r}. A number and"
+                " its text are two labels."
+            )
+        return np.array([weights.get(label, 1.0) for label in classes], np.float64)
 
     @final
     def _scaling_of_targets(self, examples: Examples) -> Scaling | None:  # noqa: ARG002
@@ -167,13 +166,8 @@ class Labels(OutputsEstimator):
         return bool(self.classes_.shape == (self.n_outputs_,))
 
 
-def _missing(labels: Array) -> Array:
-    """Return which labels are None, NaN, or what data frames write for nothing."""
-    if labels.dtype.kind == "f":
-        return np.isnan(labels)
-    if labels.dtype.kind in "mM":
-        return np.isnat(labels)
-    if labels.dtype.kind != "O":
-        return np.zeros(len(labels), bool)
-    none = ("NoneType", "NAType", "NaTType")
-    return np.array([type(v).__name__ in none or (isinstance(v, float) and np.isnan(v)) for v in labels], bool)
+def _is_weight(value: Any) -> bool:
+    try:
+        return type(value) is not bool and isinstance(value, numbers.Real) and 0 <= float(value) < math.inf
+    except OverflowError:  # a whole number beyond float64
+        return False

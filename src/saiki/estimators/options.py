@@ -121,7 +121,7 @@ def _fraction(name: str, value: Any) -> None:
 
 
 def _class_weight(name: str, value: Any) -> None:
-    if value != "balanced" and not isinstance(value, Mapping):
+    if not isinstance(value, Mapping) and not (isinstance(value, str) and value == "balanced"):
         raise ArgumentError(f"{name} must be None, 'balanced', or a dict from class to weight; got {value!r}.")
 
 

@@ -56,10 +56,13 @@ class OutputsEstimator(NetworkEstimator):
     # The targets
 
     @abstractmethod
-    def _read_targets(self, y: Any, inputs: Given, counts: Array, each: bool, reset: bool) -> Array | Ragged:
+    def _read_targets(
+        self, y: Any, inputs: Given, counts: Array, each: bool, reset: bool, learns: bool
+    ) -> Array | Ragged:
         """Return the targets as float64, NaN for those that are missing or do not count.
 
-        With ``reset`` they decide how many outputs there are, ``n_outputs_``.
+        With ``reset`` they decide how many outputs there are, ``n_outputs_``; with ``learns`` the network shall learn
+        them.
         """
 
     @abstractmethod
@@ -81,7 +84,7 @@ class OutputsEstimator(NetworkEstimator):
     # Both
 
     @final
-    def _read(self, X: Any, y: Any, metadata: Metadata, reset: bool, fitting: bool) -> Examples:
+    def _read(self, X: Any, y: Any, metadata: Metadata, reset: bool, fitting: bool, learns: bool = True) -> Examples:
         """Return checked examples, with a target for each row or not, and without those that have none."""
         one = self._words.one
         if y is None:
@@ -89,7 +92,7 @@ class OutputsEstimator(NetworkEstimator):
                 f"{type(self).__name__} requires y to be passed, but the target y is None. Give a label or value for"
                 f" each {one}."
             )
-        y = y.to_numpy() if hasattr(y, "columns") else y if hasattr(y, "__len__") else np.asarray(y)
+        y = y if hasattr(y, "__len__") else np.asarray(y)
         if np.ndim(y) == 0 if isinstance(y, np.ndarray) else isinstance(y, str):
             raise ShapeError(f"y must hold one entry for each {one}; got {y!r}.")
         inputs = self._read_inputs(X, metadata, reset)
@@ -101,7 +104,7 @@ class OutputsEstimator(NetworkEstimator):
         each = self.output == "each" if fitting else self.reads_each
         weight = read_weights(metadata.get("sample_weight"), inputs, each)
         counts = counting(weight, inputs, each)
-        examples = Examples(inputs.X, self._read_targets(y, inputs, counts, each, reset), weight)
+        examples = Examples(inputs.X, self._read_targets(y, inputs, counts, each, reset, learns), weight)
         exists = examples.n_targets > 0
         if not exists.any():
             raise ArgumentError("y must hold at least one target that is not missing and whose weight is not zero.")

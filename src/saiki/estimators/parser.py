@@ -189,7 +189,7 @@ class ParserNetwork(NetworkEstimator):
                     found[i] = tree_of(joins.children[row, : n - 1], joins.scores[row, : n - 1], own)
         return found
 
-    def _read(self, X: Any, y: Any, metadata: Metadata, reset: bool, fitting: bool) -> Examples:
+    def _read(self, X: Any, y: Any, metadata: Metadata, reset: bool, fitting: bool, learns: bool = True) -> Examples:
         if y is None:
             raise ArgumentError(
                 "ParserNetwork requires y to be passed, but the target y is None. Give a tree for each."
@@ -200,7 +200,7 @@ class ParserNetwork(NetworkEstimator):
         else:
             check_items(self, items.items.values, items.tokens)
         known = read_known_trees(y, items)
-        if reset and fitting:
+        if fitting and learns:
             shapes_of(known.trees, "y")  # what is learnt from must be binary; what is only scored need not
         weight = metadata.get("sample_weight")
         weight = None if weight is None else weights_of(weight, len(items))

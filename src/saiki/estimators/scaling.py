@@ -9,22 +9,32 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from saiki.arrays import Array
+from saiki.arrays import Array, power_of_two
+from saiki.errors import ArgumentError
 from saiki.estimators.inputs import Sequences, read_sequences
 from saiki.training.examples import Ragged
 
 # A column that varies by less than its own rounding errors is constant.
 CONSTANT = 10 * np.finfo(np.float64).eps
 
+LARGEST = 2.0**1022
+"""The largest magnitude of which differences do not overflow."""
+
+NEAR_ONE = 2.0**-50
+"""The smallest ratio of a constant column to its scale."""
+
 
 class Scaling(NamedTuple):
-    """The mean and the standard deviation of each column, float64; the latter is 1 for a constant column."""
+    """The mean and the standard deviation of each column, float64.
+
+    The latter is 1 for a constant column, or the power of two nearest to 1 that is within 2**50 of its numbers.
+    """
 
     mean: Array
     scale: Array
 
     @classmethod
-    def of(cls, values: Array, weight: Array | None = None) -> Scaling:
+    def of(cls, values: Array, weight: Array | None = None, argument: str = "X") -> Scaling:
         """Return the scaling of columns ``(n, K)``; NaN is left out, and each row counts by its weight.
 
         >>> Scaling.of(np.array([[1.0], [3.0], [np.nan]]))
@@ -32,13 +42,25 @@ class Scaling(NamedTuple):
         """
         wide = values.astype(np.float64)
         exists = ~np.isnan(wide)
-        weights = exists if weight is None else exists * weight[:, None]
+        weights = exists if weight is None else exists * (weight / power_of_two(weight.max(initial=0)))[:, None]
         total = weights.sum(axis=0)
         total = np.where(total > 0, total, 1)
         wide = np.where(exists, wide, 0)
+        largest = np.abs(wide).max(axis=0, initial=0)
+        if largest.max(initial=0) > LARGEST:
+            raise ArgumentError(
+                f"{argument} must lie within {LARGEST:.1g} of zero to be scaled; got {largest.max():.3g}. Divide it by"
+                " a constant."
+            )
+        unit = power_of_two(largest)  # so that no square overflows, or becomes zero
+        wide /= unit
         mean = (wide * weights).sum(axis=0) / total
         scale = np.sqrt((np.square(wide - mean) * weights).sum(axis=0) / total)
-        return cls(mean, np.where(scale <= CONSTANT * np.abs(mean), 1.0, np.where(scale == 0, 1.0, scale)))
+        constant = (scale <= CONSTANT * np.abs(mean)) | (scale == 0)
+        first = wide[(weights > 0).argmax(axis=0), np.arange(wide.shape[1])] if len(wide) else mean
+        # A residue of rounding in a constant column stays small: its scale is 1, but for very large or small numbers.
+        one = np.maximum(np.minimum(1.0, np.minimum(unit, 1.0) / NEAR_ONE), unit * NEAR_ONE)
+        return cls(np.where(constant, first, mean) * unit, np.where(constant, one, scale * unit))
 
     @classmethod
     def none(cls, n: int) -> Scaling:

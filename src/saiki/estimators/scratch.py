@@ -8,14 +8,14 @@ from typing import Any, Literal, final
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
-from saiki.arrays import Array, as_count
+from saiki.arrays import Array, as_count, as_float
 from saiki.errors import ArgumentError, ShapeError, choose
 from saiki.estimators.base import NetworkProblem
 from saiki.estimators.inputs import Sequences, counting, read_sequences, read_weights
 from saiki.estimators.sequential import SOME_FEATURES, SOME_OUTPUTS
+from saiki.estimators.targets import as_targets, check_known, missing, numbers_of, one_each, plain_labels
 from saiki.initializers import he, normal, xavier
 from saiki.layers import Dense, Gradients, Network, Readout, SimpleRNN
 from saiki.losses import evaluate, log_softmax
@@ -116,8 +116,8 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
         as_count("epochs", self.epochs)
         as_count("batch_size", self.batch_size)
         x, labels, weight = self._examples(X, y, sample_weight, reset=True)
-        self.classes_, classes = np.unique(labels, return_inverse=True)
-        learnt, watched = _examples(x, classes.reshape(labels.shape), weight), None
+        self.classes_ = np.unique(labels)
+        learnt, watched = _examples(x, self._numbered(labels), weight), None
         if (X_val is None) != (y_val is None):
             raise ArgumentError("X_val and y_val go together; give both or neither.")
         if X_val is not None:
@@ -168,7 +168,7 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self, "_tape", msg="Call forward before backward: it keeps what backward needs.")
         layer, tape, shape = self._tape
-        dH = np.zeros(shape, self.rnn_params_["Wx"].dtype)
+        dH, dA = np.zeros(shape, self.rnn_params_["Wx"].dtype), as_float("dA", dA)
         if self.output == "each":
             dH = dA
         elif np.shape(dA) != (shape[0], shape[2]):
@@ -195,7 +195,8 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the share of labels that are right."""
         _, labels, weight = self._examples(X, y, sample_weight, reset=False, all_of_them=True)
-        right = (self.predict(X) == labels).reshape(len(labels), -1).mean(axis=1)
+        known = numbers_of("y", labels.ravel(), self.classes_).reshape(labels.shape)
+        right = (self.predict_proba(X).argmax(axis=-1) == known).reshape(len(labels), -1).mean(axis=1)
         return float(np.average(right, weights=weight))
 
     def _read(self, X: Any, reset: bool) -> tuple[Array, Sequences]:
@@ -208,10 +209,8 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
 
     def _numbered(self, labels: Array) -> Array:
         """Return the number of the class of each label."""
-        unknown = labels[~np.isin(labels, self.classes_)]
-        if unknown.size:
-            raise ArgumentError(f"y must hold classes of fit, {self.classes_.tolist()}; got {unknown.flat[0]!r}.")
-        return np.searchsorted(self.classes_, labels)
+        check_known("y", labels.ravel(), self.classes_)
+        return numbers_of("y", labels.ravel(), self.classes_).reshape(labels.shape)
 
     def _examples(
         self, X: Any, y: Any, sample_weight: Any, reset: bool, all_of_them: bool = False
@@ -219,11 +218,13 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
         """Return sequences, labels and weights; those of weight zero are left out but for a score."""
         x, sequences = self._read(X, reset)
         each = self.output == "each"
-        labels = np.asarray(y) if each else column_or_1d(y, warn=True, dtype=None)
+        labels = as_targets(y) if each else one_each(as_targets(y), "sequence")
         if labels.shape != (x.shape[:2] if each else x.shape[:1]):
             of_each = "a label for each step" if each else "one label for each"
             raise ShapeError(f"y must hold {of_each} of the {len(x)} sequences; got shape {labels.shape}.")
-        check_classification_targets(labels.ravel())
+        if missing(labels).any():
+            raise ArgumentError("y must have no missing labels here; leave those sequences out, or use RNNClassifier.")
+        labels = plain_labels("y", labels.ravel()).reshape(labels.shape)
         weight = read_weights(sample_weight, sequences, per_row=False)
         counts = counting(None if all_of_them else weight, sequences, per_row=False)
         return x[counts], labels[counts], None if weight is None else np.asarray(weight)[counts]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from saiki.arrays import Array
+from saiki.arrays import Array, refuse_masked
 from saiki.errors import ArgumentError, ShapeError
 from saiki.layers import Network, Recurrent
 
@@ -44,6 +44,7 @@ def nested_state(network: Network, named: Mapping[str, Array], n_streams: int) -
         got = sorted(map(str, named)) if isinstance(named, Mapping) else type(named).__name__
         raise ArgumentError(f"state must be None or the dict that step returned, with {sorted(known)}; got {got}.")
     for name, array in named.items():
+        refuse_masked(f"state[{name!r}]", array)
         if np.ndim(array) != 2 or len(array) != n_streams:
             raise ShapeError(
                 f"state must have a row for each of the {n_streams} streams of x; state[{name!r}] has shape"

@@ -5,12 +5,13 @@ from typing import Any, final
 import numpy as np
 from sklearn.utils.validation import check_array
 
-from saiki.arrays import Array
-from saiki.errors import ShapeError
+from saiki.arrays import Array, check_finite, power_of_two
+from saiki.errors import ArgumentError, DtypeError, ShapeError
 from saiki.estimators.base import Metadata
 from saiki.estimators.inputs import Given, check_even, read_per_row
 from saiki.estimators.outputs import OutputsEstimator
 from saiki.estimators.scaling import Scaling
+from saiki.estimators.targets import NAN_IS_MISSING, as_numbers, as_targets
 from saiki.losses import Loss
 from saiki.training.examples import Examples, Ragged
 
@@ -37,16 +38,19 @@ class Values(OutputsEstimator):
         return values[:, 0] if self._one_value_ else values
 
     @final
-    def _read_targets(self, y: Any, inputs: Given, counts: Array, each: bool, reset: bool) -> Array | Ragged:
+    def _read_targets(
+        self, y: Any, inputs: Given, counts: Array, each: bool, reset: bool, learns: bool
+    ) -> Array | Ragged:
         one, row = inputs.words
-        rows = read_per_row("y", y, inputs) if each else None
-        if rows is None:
+        rows = place = None
+        if each:
+            rows, place = read_per_row("y", y, inputs)
+        else:
             check_even(y, inputs)
-        options = {"ensure_2d": False, "ensure_all_finite": "allow-nan", "input_name": "y", "allow_nd": True}
-        values = check_array(y if rows is None else rows.values, dtype=np.float64, **options)
+        values = _as_values(as_targets(y) if rows is None else rows.values)
         if values.ndim > 2:
             raise ShapeError(
-                f"y must hold one value, or a row of values, for each {one}; got shape {np.shape(y)}. For values of"
+                f"y must hold one value, or a row of values, for each {one}; got shape {values.shape}. For values of"
                 f" each {row} use output='each'."
             )
         single, n_outputs = values.ndim == 1, 1 if values.ndim == 1 else values.shape[1]
@@ -54,7 +58,10 @@ class Values(OutputsEstimator):
             self._one_value_, self.n_outputs_ = single, n_outputs
         elif n_outputs != self.n_outputs_:
             raise ShapeError(f"y must hold {self.n_outputs_} values for each, as in fit; got {n_outputs}.")
-        values = np.where(counts.reshape(-1, *(1,) * (values.ndim - 1)), values, np.nan).astype(values.dtype)
+        values = np.where(counts.reshape(-1, *(1,) * (values.ndim - 1)), values, np.nan)
+        check_finite("y", np.where(np.isnan(values), 0, values), NAN_IS_MISSING, place)
+        if learns:
+            _check_precision(values, inputs.X.dtype)
         return values if rows is None else rows.with_values(values)
 
     @final
@@ -65,7 +72,7 @@ class Values(OutputsEstimator):
     def _scaling_of_targets(self, examples: Examples) -> Scaling | None:
         if not self.scale_targets:
             return None
-        return Scaling.of(examples.targets.reshape(len(examples.targets), -1), examples.target_weights)
+        return Scaling.of(examples.targets.reshape(len(examples.targets), -1), examples.target_weights, "y")
 
     @final
     def _loss(self) -> str | Loss:
@@ -80,9 +87,11 @@ class Values(OutputsEstimator):
             there = ~np.isnan(target)
             if not there.any():
                 continue
-            own = np.ones(there.sum()) if weight is None else weight[there]
-            left = np.square(value[there] - target[there]) @ own
-            in_all = np.square(target[there] - np.average(target[there], weights=own)) @ own
+            own = np.ones(there.sum()) if weight is None else weight[there] / weight[there].max()
+            unit = power_of_two(np.abs(target[there]).max())  # so that no square overflows, or becomes zero
+            value, target = value[there] / unit, target[there] / unit
+            left = np.square(value - target) @ own
+            in_all = np.square(target - np.average(target, weights=own)) @ own
             scores.append(1 - left / in_all if in_all > 0 else float(left == 0))
         return float(np.mean(scores))
 
@@ -98,3 +107,32 @@ class Values(OutputsEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _as_values(targets: Array) -> Array:
+    """Return targets as float64, NaN for those that are missing."""
+    if targets.dtype.kind in "mMV":
+        raise DtypeError(f"y must hold numbers; got dtype {targets.dtype}. Encode it as numbers first.")
+    try:
+        values: Array = check_array(
+            as_numbers(targets),
+            dtype=np.float64,
+            ensure_2d=False,
+            ensure_all_finite=False,
+            input_name="y",
+            allow_nd=True,
+        )
+    except (TypeError, OverflowError) as error:
+        raise DtypeError(f"y must hold numbers; {error}. Encode it as numbers first.") from None
+    return values
+
+
+def _check_precision(values: Array, dtype: np.dtype[Any]) -> None:
+    """Raise an ``ArgumentError`` where predictions in the precision of X could not hold such values."""
+    limits = np.finfo(dtype)
+    largest = np.abs(values).max(initial=0, where=~np.isnan(values))
+    if largest > limits.max / 4 or 0 < largest < limits.tiny * 4:
+        raise ArgumentError(
+            f"y must lie well within the range of {dtype}, the precision of X, in which predictions are returned; its"
+            f" largest magnitude is {largest:.3g}. Multiply y by a constant, or give X as float64."
+        )

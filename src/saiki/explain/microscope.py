@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from saiki.arrays import Array, Params, as_count, blank_padding
+from saiki.arrays import Array, Params, as_count, blank_padding, with_nan
 from saiki.cells.functions import argument
 from saiki.engines import reference
 from saiki.errors import ArgumentError, choose
@@ -163,7 +163,7 @@ def trace(
         loss_steps=rows,
         lengths=_lengths(head, tape.lengths, len(Y), n_steps or np.shape(X)[1]),
         layers=tuple(_seen(r, lag, kept, chosen) for r, lag in zip(recurrences, lags, strict=True)),
-        targets=np.asarray(y),
+        targets=np.asarray(with_nan(y)),
         outputs=timed[0],
         losses=timed[1],
         v=timed[2],

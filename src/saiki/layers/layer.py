@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from saiki.arrays import (
+    PRECISIONS,
     Array,
     Params,
     as_count,
@@ -19,6 +20,8 @@ from saiki.arrays import (
     check_one_precision,
     check_params,
     check_shape,
+    in_c_order,
+    refuse_masked,
 )
 from saiki.engines import get_engine, memory
 from saiki.engines.chain import Chain, Link, Links
@@ -202,6 +205,7 @@ class Layer(ABC):
         The arguments and errors are those of ``forward``.
         """
         if state is None and self._chain is not None:
+            X = as_numbers("X", X, params)
             at_once = get_engine(engine).predict(self._chain, params, X, lengths)
             if at_once is not None:
                 Y, finals = at_once
@@ -247,6 +251,7 @@ class Layer(ABC):
         """Run backwards; a gradient that is not finite passes, for whoever asks to see."""
         if tbptt is not None:
             as_count("tbptt", tbptt)
+        params = {name: in_c_order(param) for name, param in params.items()}
         with get_engine(tape.engine).running():
             grads = self._backward(params, tape.content, dH, dstate, tbptt)
         return Gradients(grads.params, blank_padding(grads.X, tape.lengths), grads.state)
@@ -265,6 +270,7 @@ class Layer(ABC):
         """Check everything, run, and return also the lengths of the outputs."""
         get_engine(engine)
         check_params(params, self._shapes)
+        params = {name: in_c_order(param) for name, param in params.items()}  # on which the order of sums depends
         if rng is not None and not isinstance(rng, np.random.Generator):
             raise ArgumentError(f"rng must be a numpy Generator or None; got {rng!r}. Try np.random.default_rng(0).")
         X, lengths = as_sequences(X, self.sizes[0], lengths, precision_of(params))
@@ -302,6 +308,7 @@ def flat_state(state: Any) -> list[Array]:
     """Return the arrays of a state of any form."""
     if isinstance(state, tuple | list):
         return [array for part in state for array in flat_state(part)]
+    refuse_masked("state", state)
     return [] if state is None else [np.asarray(state)]
 
 
@@ -315,6 +322,16 @@ def map_state(function: Callable[[Array], Array], state: Any) -> Any:
 def precision_of(params: Params) -> np.dtype[Any]:
     """Return what whole numbers become beside these parameters."""
     return next((np.real(v).dtype for v in params.values()), np.dtype(np.float64))
+
+
+def as_numbers(argument: str, value: npt.ArrayLike, params: Params) -> npt.ArrayLike:
+    """Return numbers in an array that an engine takes at once, whatever form they came in, for checked parameters.
+
+    An engine that runs layers one by one for lists and another byte order would give other last digits.
+    """
+    if type(value) is np.ndarray and value.dtype in PRECISIONS and value.flags.aligned:
+        return value
+    return as_float(argument, value, precision_of(params)) if isinstance(params, dict) else value
 
 
 def needs_time(layer: str, X: Array) -> None:

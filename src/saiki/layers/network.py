@@ -18,7 +18,7 @@ from saiki.layers.conv import Conv1D
 from saiki.layers.dense import Dense
 from saiki.layers.dropout import Dropout
 from saiki.layers.embedding import Embedding
-from saiki.layers.layer import Context, Gradients, Layer, Linked, Result, final_state_of, links_of
+from saiki.layers.layer import Context, Gradients, Layer, Linked, Result, as_numbers, final_state_of, links_of
 from saiki.layers.norm import LayerNorm
 from saiki.layers.readout import Readout
 from saiki.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
@@ -149,6 +149,7 @@ class Network(Linked):
             ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
         """
         chain = self._at_once(state, rng, tbptt)
+        X = as_numbers("X", X, params) if chain is not None else X
         goal = Goal(y, as_loss(loss), sample_weight, total)
         at_once = chain and get_engine(engine).learn(chain, params, X, goal, lengths)
         if at_once:
@@ -206,6 +207,7 @@ class Network(Linked):
         check_optimizer(optimizer)
         chain = self._at_once(None, rng, tbptt)
         if chain is not None:
+            X = as_numbers("X", X, params)
             goal = Goal(y, as_loss(loss), sample_weight, total)
             at_once = get_engine(engine).train(chain, params, X, goal, lengths, optimizer, optimizer_state)
             if at_once is not None:

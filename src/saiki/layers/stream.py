@@ -2,6 +2,7 @@
 
 from typing import Any, final
 
+import numpy as np
 import numpy.typing as npt
 
 from saiki.arrays import Array, Params, as_float, check_finite, check_params
@@ -9,7 +10,7 @@ from saiki.engines import get_engine
 from saiki.errors import ArgumentError, ShapeError
 from saiki.layers.bidirectional import Bidirectional
 from saiki.layers.conv import Conv1D
-from saiki.layers.layer import Layer, Linked, flat_state, precision_of
+from saiki.layers.layer import Layer, Linked, as_numbers, flat_state, precision_of
 from saiki.layers.network import Network
 from saiki.layers.readout import Readout
 from saiki.layers.recurrent import Recurrent
@@ -78,7 +79,10 @@ class Stream:
         Raises:
             ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
         """
+        if type(x) is not np.ndarray or not x.flags.c_contiguous:
+            x = as_float("x", x, precision_of(self.params))
         if self._at_once is not None:
+            x = as_numbers("x", x, self.params)
             last, arrays = self._last
             if state is not None and state is not last:
                 arrays = flat_state(state) if _same_form(state, last) else None

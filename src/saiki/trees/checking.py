@@ -209,7 +209,7 @@ def _as_label(node: int, label: object) -> Hashable | None:
 
 
 def _as_vector(value: Array, node: int, name: Callable[[int], str]) -> Array:
-    if value.dtype not in PRECISIONS:
+    if type(value) is not np.ndarray or value.dtype not in PRECISIONS:
         value = as_float(name(node), value)
     if value.ndim != 1 or not value.size:
         raise ShapeError(f"{name(node)} must be a vector of shape (n_features,); got an array of shape {value.shape}.")

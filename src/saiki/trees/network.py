@@ -7,7 +7,16 @@ from typing import Any, NamedTuple, TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
-from saiki.arrays import Array, Params, as_float, check_finite, check_one_precision, check_params, check_shape
+from saiki.arrays import (
+    Array,
+    Params,
+    as_float,
+    check_finite,
+    check_one_precision,
+    check_params,
+    check_shape,
+    in_c_order,
+)
 from saiki.engines import get_engine
 from saiki.engines.tape import Update
 from saiki.errors import ArgumentError, SaikiError, ShapeError, choose
@@ -158,6 +167,7 @@ class TreeNetwork:
         """
         get_engine(engine)
         check_params(params, self._shapes)
+        params = {name: in_c_order(param) for name, param in params.items()}  # on which the order of sums depends
         if rng is not None and not isinstance(rng, np.random.Generator):
             raise ArgumentError(f"rng must be a numpy Generator or None; got {rng!r}. Try np.random.default_rng(0).")
         forest = as_forest(X)
@@ -223,6 +233,7 @@ class TreeNetwork:
 
     def _backward(self, params: Params, tape: TreeNetworkTape, dY: Array) -> Gradients:
         dparams = dict[str, Array]()
+        params = {name: in_c_order(param) for name, param in params.items()}
         first = next(i for i, layer in enumerate(self.layers) if isinstance(layer, Recursive))
         with get_engine(tape.engine).running():
             for i in reversed(range(len(self.layers))):
@@ -273,7 +284,7 @@ class TreeNetwork:
         """
         forest = as_forest(X)
         if OUTPUTS[self.output] and sample_weight is not None and np.shape(sample_weight) == (len(forest),):
-            sample_weight = np.asarray(sample_weight)[forest.owners()]
+            sample_weight = as_float("sample_weight", sample_weight)[forest.owners()]
         Y, tape = self.forward(params, forest, engine, rng)
         value, dY = evaluate(loss, Y, y, None, sample_weight, total)
         return value, self._backward(params, tape, dY)

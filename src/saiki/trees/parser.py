@@ -260,7 +260,7 @@ class Parser:
 
     def _checked(self, X: Array, lengths: Array | None) -> tuple[Array, Array]:
         """Return sequences, and their lengths, none of them 0."""
-        X = np.asarray(X)
+        X = as_float("X", X)
         if X.ndim != 3 or X.shape[2] != self.sizes[0] or not X.shape[1]:
             raise ShapeError(
                 f"X must be (n_sequences, n_items, {self.sizes[0]}), with at least one item; got {X.shape}."
@@ -271,7 +271,6 @@ class Parser:
             raise ArgumentError("lengths must be at least 1: a sequence of no items has no tree. Leave it out.")
         there = existing_steps(lengths, T)[..., None]
         if self.n_tokens is None:
-            X = as_float("X", X)
             check_finite("X", np.where(there, X, 0))
             return X, lengths
         tokens = np.where(there, X, -1)

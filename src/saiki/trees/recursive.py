@@ -16,6 +16,7 @@ from saiki.arrays import (
     check_one_precision,
     check_params,
     check_shape,
+    in_c_order,
 )
 from saiki.cells.trees import TREE_CELLS, TreeCell, as_tree_cell
 from saiki.engines import get_tree_engine
@@ -169,10 +170,12 @@ class Recursive:
         check_children(self.cell, forest)
 
     def _forward(self, params: Params, nodes: Nodes, inputs: Array, engine: str | None) -> tuple[Array, RecursiveTape]:
+        params = {name: in_c_order(param) for name, param in params.items()}  # on which the order of sums depends
         H, tape = get_tree_engine(engine).climb(self.cell, params, inputs, nodes)
         return H, RecursiveTape(self, engine, tape)
 
     def _backward(self, params: Params, tape: RecursiveTape, dH: Array) -> Gradients:
+        params = {name: in_c_order(param) for name, param in params.items()}
         grads, dX = get_tree_engine(tape.engine).descend(self.cell, params, tape.tape, dH)
         return Gradients(grads, dX, None)
 
