@@ -92,7 +92,7 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
     (array([2.]), [[[-1.22], [0.0]], [[1.22]]])
     """
 
-    learnt = "mean_", "scale_", "n_features_in_", "feature_names_in_", "_flat_"
+    learnt = "mean_", "scale_", "n_features_in_", "feature_names_in_", "_other_names_", "_flat_"
 
     def fit(self, X: Any, y: Any = None, lengths: npt.ArrayLike | None = None) -> SequenceScaler:  # noqa: ARG002
         """Find the mean and the standard deviation of each feature.

@@ -31,7 +31,8 @@ class SequenceEstimator(OutputsEstimator):
     """What learns from sequences; abstract."""
 
     learnt: ClassVar[tuple[str, ...]] = (
-        "_epoch", "_scaling", "_target_scaling", "_flat_", "n_features_in_", "feature_names_in_", "n_outputs_",
+        "_epoch", "_scaling", "_target_scaling", "_flat_", "n_features_in_", "feature_names_in_", "_other_names_",
+        "n_outputs_",
     )  # fmt: skip
     network_: Network
     _scaling: Scaling
