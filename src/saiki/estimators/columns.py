@@ -66,9 +66,10 @@ def identities(name: Any, series: Series) -> Array:
         series = _of_categories(series)
     if series.dtype not in (nw.String, nw.Object, *NESTED) and not _is_wide(series):
         return _ranked(name, series)
-    values, numbers = series.to_list(), dict[Any, int]()
+    found, codes = series.to_list(), dict[Any, int]()
+    keys = found if series.dtype == nw.String else (key_of(value) or (type(value), value) for value in found)
     try:
-        return np.array([numbers.setdefault(key_of(value) or (type(value), value), len(numbers)) for value in values])
+        return np.array([codes.setdefault(key, len(codes)) for key in keys], np.int64)
     except TypeError:
         raise DtypeError(f"column {name!r} must hold values that can be hashed. Write them as text.") from None
 
@@ -94,15 +95,17 @@ def numbers(name: Any, series: Series) -> Array:
     dtype = series.dtype
     if dtype == nw.Float32:
         return series.to_numpy().astype(np.float32)
-    if dtype.is_numeric() or dtype == nw.Boolean:
-        floats: Array = series.cast(nw.Float64).to_numpy().astype(np.float64)
-        if dtype.is_integer() and (np.abs(floats) >= ROUNDED).any():
+    if dtype.is_integer():
+        floats: Array = series.fill_null(0).to_numpy().astype(np.float64)  # a cast of Arrow's refuses to round
+        if (np.abs(floats) >= ROUNDED).any():
             warnings.warn(
                 f"column {name!r} holds whole numbers from 2**53 on, some of which float64 rounds. Subtract a common"
                 " offset first.",
                 stacklevel=level_of_user(),
             )
-        return floats
+        return np.where(missing(series), np.nan, floats)
+    if dtype.is_numeric() or dtype == nw.Boolean:
+        return series.cast(nw.Float64).to_numpy().astype(np.float64)
     cells = series.to_native() if dtype == nw.Unknown else series.to_list()
     plain = np.asarray(cells) if dtype == nw.Unknown else np.empty(0, object)
     if plain.dtype.kind in "biuf":

@@ -46,12 +46,13 @@ def key_of(value: Any) -> Key | None:
     """
     if isinstance(value, bool | np.bool_):
         return Key("truth value", bool(value))
-    if isinstance(value, np.floating) and not isinstance(value, float):
-        value = Fraction(*value.as_integer_ratio()) if np.isfinite(value) else float(value)
+    if isinstance(value, np.longdouble):
+        return Key("number", Fraction(*value.as_integer_ratio()) if np.isfinite(value) else float(value))
     if isinstance(value, Decimal):
-        return Key("number", value) if not value.is_nan() else None
+        return None if value.is_nan() else Key("number", value)
     if isinstance(value, Real):
-        return Key("number", int(value) if isinstance(value, Rational) and value.denominator == 1 else value)
+        whole = isinstance(value, Rational) and value.denominator == 1
+        return Key("number", int(value) if whole else float(value) if isinstance(value, np.floating) else value)
     if isinstance(value, datetime.datetime):
         seconds = value.toordinal() * DAY + _seconds(value.hour, value.minute, value.second)
         rest = value.microsecond * 1000 + getattr(value, "nanosecond", 0)
@@ -89,14 +90,14 @@ def key_of_text(text: str) -> Key | None:
     if part["zone"] and not (dated and timed):
         return None
     try:
-        day = datetime.date(*(int(part[name] or 1) for name in ("year", "month", "day"))).toordinal() if dated else 0
-        clock = datetime.time(*(int(part[name] or 0) for name in ("hour", "minute", "second")))
+        day = datetime.date(int(part["year"] or 1), int(part["month"] or 1), int(part["day"] or 1)).toordinal()
+        clock = datetime.time(int(part["hour"] or 0), int(part["minute"] or 0), int(part["second"] or 0))
         offset = datetime.time(int(part["zone_hour"] or 0), int(part["zone_minute"] or 0))
     except ValueError:
         return None
     if not timed:
         return Key("text of a date" if part["day"] else "text of a month", day)
-    seconds = day * DAY + _seconds(clock.hour, clock.minute, clock.second)
+    seconds = (day if dated else 0) * DAY + _seconds(clock.hour, clock.minute, clock.second)
     seconds -= int(f"{part['sign'] or '+'}1") * _seconds(offset.hour, offset.minute, 0)
     rest = Decimal(f"0.{part['fraction'] or 0}")
     if not dated:

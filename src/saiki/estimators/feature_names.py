@@ -1,16 +1,16 @@
 """The names of features: which an estimator was fitted with, and sequences brought into their order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import narwhals as nw
 import numpy as np
 
-from saiki.arrays import Array
+from saiki.arrays import Array, as_float
 from saiki.errors import ArgumentError, DtypeError, ShapeError
 from saiki.estimators.columns import numbers
 from saiki.estimators.named import FrameSequences, NamedSequences
-from saiki.estimators.tables import Table, is_column, is_table
+from saiki.estimators.tables import Table, is_column, is_table, plain_numbers
 
 SHOWN = 5
 """Number of names that a message shows."""
@@ -86,7 +86,8 @@ def order_of(estimator: Any, names: list[Any] | None) -> Array | None:
         return None
     lacking, others = [n for n in known if n not in plain], [n for n in plain if n not in known]
     if lacking or others:
-        found = [f"{_shown(part)} {what}" for part, what in ((lacking, "missing"), (others, "unknown")) if part]
+        found = [f"X lacks {_shown(lacking)}"] if lacking else []
+        found += [f"{_shown(others)} was not there in fit"] if others else []
         raise ArgumentError(
             f"X must have the features that {type(estimator).__name__} was fitted with, {_shown(known)};"
             f" {' and '.join(found)}. Rename or choose the columns, with features= of saiki.sequences."
@@ -94,12 +95,39 @@ def order_of(estimator: Any, names: list[Any] | None) -> Array | None:
     return np.array([plain.index(name) for name in known])
 
 
+def step_in_order(estimator: Any, x: Any) -> Any:
+    """Return the features of a step in the order of fit, where x gives their names: a dict, a row or a data frame.
+
+    Raises:
+        ArgumentError: a feature of fit is missing, or there is another one.
+        DtypeError: a feature is no number.
+    """
+    if is_table(x):
+        names, values = _of_table(x)
+        order = order_of(estimator, names)
+        return values if order is None else values[:, order]
+    if isinstance(x, Mapping):
+        named = dict(x)
+    elif nw.dependencies.is_pandas_like_series(x) and not _is_counted(list(x.index)):
+        named = dict(zip(x.index, x, strict=True))
+    else:
+        return x
+    order = order_of(estimator, list(named))
+    values = as_float("x", list(named.values()))
+    return values if order is None else values[order]
+
+
+def _is_counted(names: list[Any]) -> bool:
+    """Whether names are only the numbers from 0 that a data frame has where it was given no names."""
+    return names == list(range(len(names)))
+
+
 def doubt_of(estimator: Any, names: list[Any] | None) -> str | None:
     """Return what to warn of where only fit or only X has names of features, in the words of scikit-learn."""
     known, kind = known_names(estimator), type(estimator).__name__
     if names is None and hasattr(estimator, "feature_names_in_"):
         return f"X does not have valid feature names, but {kind} was fitted with feature names"
-    if known is None and names is not None and list(map(_plain, names)) != list(range(len(names))):
+    if known is None and names is not None and not _is_counted(list(map(_plain, names))):
         return f"X has feature names, but {kind} was fitted without feature names"
     return None
 
@@ -126,33 +154,46 @@ def _shown(names: list[Any]) -> str:
     return ", ".join(map(repr, names[:SHOWN])) + (", ..." if len(names) > SHOWN else "")
 
 
-def _of_tables(X: Sequence[Any]) -> Unnamed:
-    first = Table.of(X[0])
+def _of_tables(X: Iterable[Any]) -> Unnamed:
+    names: list[Any] = []
     arrays = []
     for i, part in enumerate(X):
         if not is_table(part):
             raise ArgumentError(f"X[{i}] must be a data frame, as X[0] is; got {type(part).__name__}.")
-        table = first if i == 0 else Table.of(part)
-        if set(table.names) != set(first.names):
-            raise ArgumentError(
-                f"X[{i}] must have the columns of X[0], {_shown(first.names)}; got {_shown(table.names)}. Choose the"
-                " same columns of every data frame."
-            )
-        if not first.names:
-            raise ShapeError(f"X[{i}] must have at least one column; it has none.")
         try:
-            array = table.numbers(first.names)
+            own, array = plain_numbers(part) or _of_table(part)
         except DtypeError as error:
             raise DtypeError(f"X[{i}]: {error}") from None
-        for row, what in _not_finite(array, first.names):
-            raise ArgumentError(f"X must be finite; {what} in row {row} of X[{i}]. {REMEDY}")
+        if i == 0:
+            names = own
+        if own != names:
+            if set(own) != set(names):
+                raise ArgumentError(
+                    f"X[{i}] must have the columns of X[0], {_shown(names)}; got {_shown(own)}. Choose the same columns"
+                    " of every data frame."
+                )
+            array = array[:, [own.index(name) for name in names]]
+        check_features(array, names, f"X[{i}]")
         arrays.append(array)
-    return Unnamed(arrays, first.names)
+    return Unnamed(arrays, names)
+
+
+def _of_table(frame: Any) -> tuple[list[Any], Array]:
+    table = Table.of(frame)
+    if not table.names:
+        raise ShapeError("X must hold data frames with at least one column; got one without.")
+    return table.names, table.numbers(table.names)
 
 
 def _of_column(i: int, part: Any) -> Any:
     """Return a column of a data frame library as an array; other parts as they are."""
     return numbers(f"X[{i}]", nw.from_native(part, series_only=True)) if is_column(part) else part
+
+
+def check_features(array: Array, names: list[Any], whose: str) -> None:
+    """Raise an ``ArgumentError`` that names the feature and the row of a number that is not finite."""
+    for row, what in _not_finite(array, names):
+        raise ArgumentError(f"X must be finite; {what} in row {row} of {whose}. {REMEDY}")
 
 
 def _check_finite(X: NamedSequences) -> None:

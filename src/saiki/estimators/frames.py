@@ -79,18 +79,18 @@ def sequences(
     again = (np.diff(codes[order]) == 0) & (np.diff(places[order]) == 0)
     if times and again.any():
         row = order[1:][again][0]
-        whose = f"; {id} {own[codes[row]]!r} has" if ids else "; the data frame has"
+        whose = f"; {id} {own[codes[row]]!r} has" if ids else "; without id= all rows are one, which has"
         raise ArgumentError(
             f"time must differ between the rows of a sequence{whose} {times[0]}"
             f" {values(table.column(times[0])[[int(row)]])[0]!r} more than once. Drop or merge such rows."
         )
-    found = _Targets(None, None, None, None)
+    found = _Targets(None, None, None)
     if targets:
         found = _targets(targets[0], table.column(targets[0])[order.tolist()], starts, own, output)
     arrays = np.split(table.numbers(given)[order], starts[1:])
     rows = np.split(order, starts[1:])
-    X = NamedSequences(tuple(arrays), given, own, rows, found.steps if found.guess else None, found.guess)
-    return FrameSequences(X, found.y, found.output, found.guess is not None, table)
+    X = NamedSequences(tuple(arrays), given, own, rows, found.output, found.steps if output == "auto" else None)
+    return FrameSequences(X, found.y, table)
 
 
 def _check_columns(table: Table, asked: list[Any], no_id: bool, no_features: bool) -> None:
@@ -136,12 +136,11 @@ def _keys(columns: list[Series]) -> list[Any]:
 
 
 class _Targets(NamedTuple):
-    """What was found of the targets: y as it is handed out, of each step, what it holds, and the guess, if any."""
+    """The targets: y, what it holds, and the target of each step."""
 
     y: Any
-    steps: list[Array] | None
     output: Literal["last", "each"] | None
-    guess: str | None
+    steps: list[Array] | None
 
 
 def _targets(name: Any, series: Series, starts: Array, ids: list[Any], output: str) -> _Targets:
@@ -150,7 +149,7 @@ def _targets(name: Any, series: Series, starts: Array, ids: list[Any], output: s
     column = _labels(series, gaps)
     steps = np.split(column, starts[1:])
     if output == "each":
-        return _Targets(steps, steps, "each", None)
+        return _Targets(steps, "each", steps)
     places = np.flatnonzero(~gaps)
     codes = identities(name, series[places.tolist()]) if len(places) else places
     owners = np.searchsorted(starts, places, side="right") - 1
@@ -165,16 +164,15 @@ def _targets(name: Any, series: Series, starts: Array, ids: list[Any], output: s
             f"target must be one for each sequence; {name!r} has {n} values in sequence {ids[which]!r}. For one for"
             " each step give output='each'."
         )
-    guess = output == "auto"
     if several.any():
-        return _Targets(steps, steps, "each", "each" if guess else None)
+        return _Targets(steps, "each", steps)
     y = column[places[at]] if len(places) else np.array([None] * len(starts), object)
     if (at < 0).any():
         y = y.astype(object) if column.dtype.kind in "OiubUS" else y
         y[at < 0] = np.nan if column.dtype.kind == "f" else None
     elif y.dtype == object:
         y = _narrowed(y)
-    return _Targets(y, steps, "last", "last" if guess else None)
+    return _Targets(y, "last", steps)
 
 
 def _labels(series: Series, gaps: Array) -> Array:

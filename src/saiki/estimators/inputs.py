@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_array, validate_data
 from saiki.arrays import Array, as_float, as_lengths, check_finite
 from saiki.errors import ArgumentError, AxesWarning, DtypeError, ShapeError
 from saiki.estimators.callers import level_of_user
-from saiki.estimators.feature_names import are_sound, doubt_of, keep_names, order_of, without_names
+from saiki.estimators.feature_names import are_sound, check_features, doubt_of, keep_names, order_of, without_names
 from saiki.estimators.tables import Table, is_table
 from saiki.training import examples
 from saiki.training.examples import Ragged
@@ -64,11 +64,13 @@ class Sequences:
         X: the steps ``(n_steps, n_features)`` of all sequences.
         n_rows: how many steps the array had, padding counted; None for a list.
         flat: whether it was ``(n_sequences, n_steps)``.
+        names: the names of the features; None where they have none.
     """
 
     X: Ragged
     n_rows: int | None
     flat: bool
+    names: list[Any] | None = None
     words: ClassVar[Words] = SEQUENCES
 
     @property
@@ -102,7 +104,7 @@ def read_sequences(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset:
     if _is_list(X):
         if lengths is not None:
             raise ArgumentError("lengths go with padded arrays; a list of sequences has its own. Leave lengths out.")
-        sequences = Sequences(_read_list(X), None, False)
+        sequences = Sequences(_read_list(X), None, False, names)
     elif is_table(X):
         sequences = _read_table(estimator, X, lengths, reset)
     else:
@@ -125,7 +127,8 @@ def read_sequences(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset:
         if doubt := doubt_of(estimator, names):
             warnings.warn(doubt, stacklevel=level_of_user())
         if order is not None:
-            sequences = replace(sequences, X=sequences.X.with_values(sequences.X.values[:, order]))
+            steps = sequences.X.with_values(sequences.X.values[:, order])
+            sequences = replace(sequences, X=steps, names=[(names or [])[i] for i in order])
     if reset:
         estimator._flat_ = sequences.flat
     elif sequences.flat:
@@ -175,8 +178,8 @@ def _read_table(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bo
     shape = len(table), len(table.names)
     if not reset:
         _check_axes(estimator, shape)
-    if not table.names:
-        raise ShapeError(f"X must be {FORMS}, with at least one step and one feature; got {shape}.")
+    if 0 in shape:
+        raise ShapeError(f"X must be {FORMS}, with at least one sequence, step and feature; got {shape}.")
     if reset:
         warnings.warn(
             f"X is a data frame: each of its {shape[0]} rows is read as a sequence of {shape[1]} steps of one feature."
@@ -185,7 +188,10 @@ def _read_table(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bo
             AxesWarning,
             stacklevel=level_of_user(),
         )
-    return _read_array(estimator, table.numbers(table.names), lengths, reset, table)
+    values = table.numbers(table.names)
+    if lengths is None:
+        check_features(values, table.names, "data frame X")
+    return _read_array(estimator, values, lengths, reset, table)
 
 
 def _read_array(
@@ -212,7 +218,7 @@ def _read_array(
             if "features, but" in str(error):
                 hint = f"{error} Two axes are steps of one feature; with X[..., None] there may be any number of them."
                 raise ShapeError(hint) from None
-            raise
+            raise ArgumentError(str(error)) from None
     else:
         array = check_array(X, allow_nd=True, input_name="X", **options)
     if array.ndim == 2:

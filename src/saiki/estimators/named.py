@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # help() shows what is written here
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, final
 
@@ -26,16 +26,25 @@ class NamedSequences(Sequence[Array]):
         ids: the id of each sequence; None without a data frame.
         rows: the row of the data frame that each step comes from, an array ``(n_steps,)`` for each sequence; None
             without a data frame.
-        steps: where ``saiki.sequences`` had to guess what a target belongs to, the target of each step.
-        guess: what it guessed, "last" or "each"; None where it was told.
+        output: what the targets of the data frame belong to, as estimators call it: "last" for a target for each
+            sequence, "each" for one for each step; None without targets.
+        steps: the target of each step, where ``output="auto"`` had ``saiki.sequences`` guess.
     """
 
     arrays: tuple[Array, ...]
     features: list[Any]
     ids: list[Any] | None = None
     rows: list[Array] | None = None
+    output: Literal["last", "each"] | None = None
     steps: list[Array] | None = None
-    guess: str | None = None
+
+    @classmethod
+    def of(cls, X: Any, arrays: Iterable[Array], features: list[Any]) -> NamedSequences:
+        """Return arrays with names, and with what X, from which they were made, knows of its sequences."""
+        X = X.X if isinstance(X, FrameSequences) else X
+        if isinstance(X, NamedSequences):
+            return replace(X, arrays=tuple(arrays), features=features)
+        return cls(tuple(arrays), features)
 
     def __len__(self) -> int:
         return len(self.arrays)
@@ -44,9 +53,13 @@ class NamedSequences(Sequence[Array]):
         if isinstance(which, int | np.integer):
             return self.arrays[which]
         places = places_of(which, len(self))
-        parts = {name: getattr(self, name) for name in ("arrays", "ids", "rows", "steps")}
-        chosen = {name: None if part is None else [part[i] for i in places] for name, part in parts.items()}
-        return replace(self, **chosen | {"arrays": tuple(chosen["arrays"] or ())})
+        return replace(
+            self,
+            arrays=tuple(self.arrays[i] for i in places),
+            ids=_chosen(self.ids, places),
+            rows=_chosen(self.rows, places),
+            steps=_chosen(self.steps, places),
+        )
 
     def __iter__(self) -> Iterator[Array]:
         return iter(self.arrays)
@@ -68,15 +81,10 @@ class FrameSequences(Sequence[Array]):
         X: the sequences, with the names of their features: arrays ``(n_steps, n_features)``.
         y: the target of each sequence ``(n_sequences,)``, or for each sequence an array with that of each step; None
             where no target was asked for.
-        output: what y holds, as estimators call it: "last" for a target for each sequence, "each" for one for each
-            step; None without a target.
-        guessed: whether ``output`` was found from the data, as ``output="auto"`` asks.
     """
 
     X: NamedSequences
     y: Any
-    output: Literal["last", "each"] | None
-    guessed: bool
     table: Table
 
     @property
@@ -88,6 +96,16 @@ class FrameSequences(Sequence[Array]):
     def features(self) -> list[Any]:
         """The names of the features, in the order of their columns."""
         return self.X.features
+
+    @property
+    def output(self) -> Literal["last", "each"] | None:
+        """What y holds: "last" for a target for each sequence, "each" for one for each step; None without a target."""
+        return self.X.output
+
+    @property
+    def guessed(self) -> bool:
+        """Whether ``output`` was found from the data, as ``output="auto"`` asks."""
+        return self.X.steps is not None
 
     @property
     def rows(self) -> list[Array]:
@@ -171,26 +189,31 @@ def places_of(which: Any, n: int) -> Array:
     return places
 
 
-def targets_of_guess(X: Any, y: Any, each: bool) -> Any:
-    """Return y as an estimator needs it, where ``saiki.sequences`` had to guess what a target belongs to.
+def _chosen(part: list[Any] | None, places: Array) -> list[Any] | None:
+    return None if part is None else [part[i] for i in places]
 
-    An estimator of steps takes the target of each step where the guess was one for each sequence; that is what
-    ``output="each"`` would have given.
+
+def targets_for(X: Any, y: Any, each: bool) -> Any:
+    """Return y as an estimator of steps, or of sequences, needs it where X comes from a data frame.
+
+    Where ``saiki.sequences`` guessed that each sequence has one target, an estimator of steps takes the target of each
+    step, as ``output="each"`` would have given it.
 
     Raises:
         ArgumentError: y is for each step and the estimator for each sequence, or the targets of the steps are others.
     """
     X = X.X if isinstance(X, FrameSequences) else X
-    if not isinstance(X, NamedSequences) or X.guess is None or X.steps is None or len(y) != len(X):
+    if not isinstance(X, NamedSequences) or X.output is None or len(y) != len(X):
         return y
-    per_step = isinstance(y, list | tuple) and any(np.ndim(part) for part in y)
-    if per_step == each or (per_step and X.guess == "last"):
-        return y
-    if per_step:
+    of_steps = isinstance(y, list | tuple) and any(np.ndim(part) for part in y)
+    if X.output == "each" and of_steps and not each:
+        found = "found several in one sequence and guessed" if X.steps is not None else "was given"
         raise ArgumentError(
-            "y must hold a target for each sequence; it has one for each step, as saiki.sequences found several in one"
-            " sequence and guessed output='each'. Give the estimator output='each', or saiki.sequences output='last'."
+            f"y must hold a target for each sequence; it has one for each step, as saiki.sequences {found}"
+            " output='each'. Give the estimator output='each', or saiki.sequences output='last'."
         )
+    if X.output == "each" or of_steps or not each or X.steps is None:
+        return y
     if np.ndim(y) == 1 and all(_agrees(part, value) for part, value in zip(X.steps, y, strict=True)):
         return X.steps
     raise ArgumentError(

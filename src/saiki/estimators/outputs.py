@@ -11,7 +11,7 @@ from saiki.arrays import Array, Params
 from saiki.errors import ArgumentError, ShapeError
 from saiki.estimators.base import Metadata, NetworkEstimator
 from saiki.estimators.inputs import Given, counting, read_weights
-from saiki.estimators.named import targets_of_guess
+from saiki.estimators.named import targets_for
 from saiki.estimators.scaling import Scaling
 from saiki.layers.layer import precision_of
 from saiki.training.examples import Examples, Ragged
@@ -94,7 +94,7 @@ class OutputsEstimator(NetworkEstimator):
         y = y.to_numpy() if hasattr(y, "columns") else y if hasattr(y, "__len__") else np.asarray(y)
         if np.ndim(y) == 0 if isinstance(y, np.ndarray) else isinstance(y, str):
             raise ShapeError(f"y must hold one entry for each {one}; got {y!r}.")
-        y = targets_of_guess(X, y, each)
+        y = targets_for(X, y, each)
         inputs = self._read_inputs(X, metadata, reset)
         n, n_targets = len(inputs.X), len(y)
         if n_targets != n:

@@ -13,6 +13,7 @@ from saiki.cells import as_cell
 from saiki.engines.threads import limit_threads
 from saiki.errors import ArgumentError, ShapeError
 from saiki.estimators.base import Metadata, NetworkProblem
+from saiki.estimators.feature_names import step_in_order
 from saiki.estimators.fitted import outputs_of, reads_each
 from saiki.estimators.inputs import SEQUENCES, Sequences, knows_inputs, read_sequences
 from saiki.estimators.options import FIT
@@ -97,7 +98,7 @@ class SequenceEstimator(OutputsEstimator):
         if self._stream is None or self._stream[0] is not self.params_:
             self._stream = self.params_, Stream(self.network_, self.params_, self.engine)
         precision, n_features = precision_of(self.params_), len(self._scaling.mean)
-        values = as_float("x", x)
+        values = as_float("x", x if isinstance(x, np.ndarray) else step_in_order(self, x))
         if values.ndim == 0 and n_features == 1:
             values = values[None]
         if values.ndim not in (1, 2) or values.shape[-1] != n_features:

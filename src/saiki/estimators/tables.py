@@ -9,7 +9,7 @@ import numpy as np
 
 from saiki.arrays import Array
 from saiki.errors import ArgumentError, DtypeError, choose
-from saiki.estimators.columns import Series, numbers
+from saiki.estimators.columns import ROUNDED, Series, numbers
 
 
 @final
@@ -116,10 +116,24 @@ class Table:
         if nw.dependencies.is_pandas_like_dataframe(self.native):
             result = self.native.iloc[rows].copy()
             for name, column in columns.items():
-                result[name] = column
+                result[(name, *[""] * (result.columns.nlevels - 1)) if result.columns.nlevels > 1 else name] = column
             return result
         chosen = nw.from_native(self.native, eager_only=True)[rows.tolist(), :]
         return chosen.with_columns(*(_series(name, column, chosen) for name, column in columns.items())).to_native()
+
+
+def plain_numbers(frame: Any) -> tuple[list[Any], Array] | None:
+    """Return the names and the numbers of a data frame of pandas that holds nothing but NumPy's numbers, else None.
+
+    It is as ``Table.numbers``, but for many small data frames a hundred times as fast.
+    """
+    if not nw.dependencies.is_pandas_like_dataframe(frame):
+        return None
+    names, values = list(frame.columns), frame.to_numpy()
+    if values.dtype.kind not in "biuf" or values.dtype.itemsize > 8 or len(set(names)) < len(names):
+        return None
+    array: Array = values.astype(np.float32 if values.dtype == np.float32 else np.float64)
+    return None if (np.abs(array) >= ROUNDED).any() else (names, array)
 
 
 def is_table(value: Any) -> bool:
