@@ -173,8 +173,9 @@ def inspect(
     """Look into a MODEL that saiki.save has written, and at what it does with DATA.
 
     DATA is an .npz file with X and, if they are known, y and lengths, an .npy file with X, or a .csv or .parquet table
-    with a row for each step. Features that had names in fit are put into the order of fit. Without DATA there are the loss and the weights to see; without targets also inputs, gates
-    and states; with targets everything that backpropagation through time computes for one sequence.
+    with a row for each step. Features that had names in fit are put into the order of fit. Without DATA there are the
+    loss and the weights to see; without targets also inputs, gates and states; with targets everything that
+    backpropagation through time computes for one sequence.
     """
     columns = {"id": id_, "time": time, "features": features, "target": target}
     if data is None and any(columns.values()):

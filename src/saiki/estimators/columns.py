@@ -48,9 +48,9 @@ def ranks(name: Any, series: Series) -> Array:
         codes = _ordered_codes(series)
         return ranks(name, _of_categories(series)) if codes is None else codes
     if series.dtype == nw.String:
-        return _places(name, _read_texts(name, series.to_list()))
+        return _places(_read_texts(name, series.to_list()))
     if series.dtype == nw.Object or _is_wide(series):
-        return _places(name, _read_values(name, series.to_list()))
+        return _places(_read_values(name, series.to_list()))
     return _ranked(name, series)
 
 
@@ -225,12 +225,7 @@ def _of_one_kind(
     return there
 
 
-def _places(name: Any, keys: list[Key]) -> Array:
+def _places(keys: list[Key]) -> Array:
     """Return the place of each key among all keys."""
-    try:
-        places = {key: place for place, key in enumerate(sorted(set(keys)))}
-    except TypeError:  # a Decimal beside a Fraction
-        raise ArgumentError(
-            f"column {name!r} must hold numbers of types that can be compared. Convert the column to one type first."
-        ) from None
+    places = {key: place for place, key in enumerate(sorted(set(keys)))}
     return np.array([places[key] for key in keys])

@@ -46,13 +46,16 @@ def key_of(value: Any) -> Key | None:
     """
     if isinstance(value, bool | np.bool_):
         return Key("truth value", bool(value))
+    if isinstance(value, np.timedelta64):  # to NumPy it is a whole number
+        return None
     if isinstance(value, np.longdouble):
         return Key("number", Fraction(*value.as_integer_ratio()) if np.isfinite(value) else float(value))
+    if isinstance(value, np.number):  # which NumPy would round to compare it with a number of Python
+        value = value.item()
     if isinstance(value, Decimal):
         return None if value.is_nan() else Key("number", value)
     if isinstance(value, Real):
-        whole = isinstance(value, Rational) and value.denominator == 1
-        return Key("number", int(value) if whole else float(value) if isinstance(value, np.floating) else value)
+        return Key("number", value.numerator if isinstance(value, Rational) and value.denominator == 1 else value)
     if isinstance(value, datetime.datetime):
         seconds = value.toordinal() * DAY + _seconds(value.hour, value.minute, value.second)
         rest = value.microsecond * 1000 + getattr(value, "nanosecond", 0)

@@ -86,11 +86,11 @@ def order_of(estimator: Any, names: list[Any] | None) -> Array | None:
         return None
     lacking, others = [n for n in known if n not in plain], [n for n in plain if n not in known]
     if lacking or others:
-        found = [f"X lacks {_shown(lacking)}"] if lacking else []
-        found += [f"{_shown(others)} was not there in fit"] if others else []
+        parts = ("missing", lacking), ("unknown", others)
+        found = "; ".join(f"{what}: {_shown(part)}" for what, part in parts if part)
         raise ArgumentError(
             f"X must have the features that {type(estimator).__name__} was fitted with, {_shown(known)};"
-            f" {' and '.join(found)}. Rename or choose the columns, with features= of saiki.sequences."
+            f" {found}. Rename or choose the columns, with features= of saiki.sequences."
         )
     return np.array([plain.index(name) for name in known])
 

@@ -64,6 +64,9 @@ class NamedSequences(Sequence[Array]):
     def __iter__(self) -> Iterator[Array]:
         return iter(self.arrays)
 
+    def __contains__(self, value: object) -> bool:  # arrays of several sizes cannot be compared
+        return any(value is array for array in self.arrays)
+
     def __repr__(self) -> str:
         return f"<{_described(self)}>"
 
@@ -167,7 +170,7 @@ class FrameSequences(Sequence[Array]):
         return iter((self.X, self.y))
 
     def __contains__(self, value: object) -> bool:
-        return any(value is array for array in self.X)
+        return value in self.X
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:  # NumPy would unpack X, y
         return np.array(list(self.X), dtype) if copy is not False else np.asarray(list(self.X), dtype)
