@@ -221,4 +221,4 @@ def test_keys_of_text_are_those_of_the_instants(rng: np.random.Generator) -> Non
     texts = [moment.astimezone(zones[i % 4]).isoformat(sep="T "[i % 2]) for i, moment in enumerate(moments)]
     keys = [key_of_text(text) for text in texts]
     assert None not in keys
-    assert np.argsort(moments).tolist() == sorted(range(200), key=lambda i: keys[i] or ())  # type: ignore[arg-type,return-value]
+    assert np.argsort(moments).tolist() == sorted(range(200), key=lambda i: keys[i] or ())  # type: ignore[arg-type]

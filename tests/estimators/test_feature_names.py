@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_sp
 from sklearn.pipeline import make_pipeline
 
 import saiki
+from saiki import tensors
 from tests.estimators.data import ARRAYS, QUICK, quick
 
 MAKE: dict[str, Callable[[pd.DataFrame], Any]] = {
@@ -122,8 +123,9 @@ def test_names_of_any_kind(names: list[Any], frame: pd.DataFrame, tmp_path: Path
     table = found.to_frame(fitted.predict(found))
     assert table.columns.tolist() == ["id", *names, "y", "prediction"]
     for option in ("id", "time", "features", "target"):
+        options: dict[str, Any] = {"id": "id"} | {option: "nothing"}
         with pytest.raises(saiki.ArgumentError, match=f"{option} must be one of .* got 'nothing'"):
-            saiki.sequences(frame, **({"id": "id"} | {option: "nothing"}))
+            saiki.sequences(frame, **options)
 
 
 def test_numbers_as_names_beside_a_text() -> None:
@@ -198,6 +200,19 @@ def test_every_door_of_an_estimator(frame: pd.DataFrame) -> None:
     piped = make_pipeline(saiki.SequenceScaler(), saiki.RNNClassifier(**QUICK)).fit(*ab)
     assert piped[-1].feature_names_in_.tolist() == ["a", "b"]
     assert (piped.predict_proba(ba) == piped.predict_proba(ab)).all()
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "a"], ["a", "b", "c"], 3, [["a"], ["b"]], None])
+def test_a_file_with_unsound_names(names: Any, frame: pd.DataFrame, tmp_path: Path) -> None:
+    saiki.save(saiki.RNNClassifier(**QUICK).fit(*_both(frame)[0]), tmp_path / "model")
+    tree = tensors.read(tmp_path / "model")
+    tree["learnt"]["feature_names_in_"] = names
+    tensors.write(tmp_path / "model", tree)
+    with pytest.raises(saiki.FileError, match="holds no sound estimator"):
+        saiki.load(tmp_path / "model")
+    del tree["learnt"]["feature_names_in_"]  # as in files from before there were names
+    tensors.write(tmp_path / "model", tree)
+    assert not hasattr(saiki.load(tmp_path / "model"), "feature_names_in_")
 
 
 def test_one_step_with_names(frame: pd.DataFrame) -> None:

@@ -136,8 +136,6 @@ def _no_numbers(name: Any, dtype: Any, row: int, cell: Any) -> str:
 
 def _ranked(name: Any, series: Series) -> Array:
     """Return dense ranks as the library of the data frame finds them."""
-    if series.dtype == nw.Float16:
-        series = series.cast(nw.Float32)
     if series.dtype not in NESTED:
         try:
             return series.rank("dense").cast(nw.Int64).to_numpy().astype(np.int64)

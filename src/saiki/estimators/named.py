@@ -73,7 +73,7 @@ class NamedSequences(Sequence[Array]):
 
 @final
 @dataclass(frozen=True, eq=False, repr=False)
-class FrameSequences(Sequence[Array]):
+class FrameSequences(Sequence[Any]):
     """The sequences of a data frame, and their targets; it unpacks as ``X, y``.
 
     It is given to estimators as it is, ``fit(found, found.y)``, or unpacked, ``fit(*found)``. ``found[i]`` is the array

@@ -11,6 +11,9 @@ from saiki.arrays import Array
 from saiki.errors import ArgumentError, DtypeError, choose
 from saiki.estimators.columns import ROUNDED, Series, numbers
 
+HALF = "float16", "halffloat", "halffloat[pyarrow]", "Float16"
+"""What libraries call a column of half floats."""
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -63,8 +66,11 @@ class Table:
         return len(self.frame)
 
     def column(self, name: Any) -> Series:
-        """Return a column."""
-        return self.frame[str(self.names.index(name))]
+        """Return a column; one of half floats, which libraries do not rank, as float64."""
+        series = self.frame[str(self.names.index(name))]
+        native: Any = series.to_native()
+        half = str(getattr(native, "dtype", getattr(native, "type", ""))) in HALF
+        return series.cast(nw.Float64) if half else series
 
     def numbers(self, names: Iterable[Any]) -> Array:
         """Return columns as floats ``(n_rows, n_columns)``, NaN for nothing.
