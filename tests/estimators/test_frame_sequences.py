@@ -101,6 +101,7 @@ def test_wrong_predictions(predictions: Any, options: Any, message: str, columns
 def test_it_is_a_sequence(columns: dict[str, Any]) -> None:
     found = saiki.sequences(pd.DataFrame(columns), "who", "when", target="noise", output="each")
     X, y = found
+    both: Any
     for both in (found, X):
         assert isinstance(both, Sequence)
         assert len(both) == N
