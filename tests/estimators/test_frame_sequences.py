@@ -101,9 +101,9 @@ def test_wrong_predictions(predictions: Any, options: Any, message: str, columns
 def test_it_is_a_sequence(columns: dict[str, Any]) -> None:
     found = saiki.sequences(pd.DataFrame(columns), "who", "when", target="noise", output="each")
     X, y = found
+    assert all(isinstance(one, Sequence) for one in (found, X))
     both: Any
     for both in (found, X):
-        assert isinstance(both, Sequence)
         assert len(both) == N
         assert both[0] is X[0]
         assert both[-1] is X[N - 1]
