@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -47,12 +47,12 @@ class UnknownTokensWarning(UserWarning):
     """None of the tokens that came was there in fit, so that nothing is known of any."""
 
 
-def choose(argument: str, name: object, table: Mapping[str, T]) -> T:
+def choose(argument: str, name: object, table: Mapping[Any, T]) -> T:
     """Look a name up in a table of choices.
 
     Args:
         argument: what the caller calls this argument, for the message.
-        name: the name asked for.
+        name: the name asked for; a text, or whatever else the names of the table are.
         table: the choices by name.
 
     Raises:
@@ -64,9 +64,17 @@ def choose(argument: str, name: object, table: Mapping[str, T]) -> T:
     Traceback (most recent call last):
     saiki.errors.ArgumentError: scheme must be one of 'xavier', 'he'; got 'javier'. Did you mean 'xavier'?
     """
-    if isinstance(name, str) and name in table:
+    if _is_in(name, table):
         return table[name]
-    folded = {known.casefold(): known for known in table}
+    folded = {known.casefold(): known for known in table if isinstance(known, str)}
     close = get_close_matches(name.casefold(), folded, n=1) if isinstance(name, str) else []
-    remedy = f" Did you mean {folded[close[0]]!r}?" if close else ""
+    close_names = [folded[text] for text in close] or [known for known in table if str(known) == str(name)]
+    remedy = f" Did you mean {close_names[0]!r}?" if close_names else ""
     raise ArgumentError(f"{argument} must be one of {', '.join(map(repr, table))}; got {name!r}.{remedy}")
+
+
+def _is_in(name: object, table: Mapping[Any, Any]) -> bool:
+    try:
+        return name in table
+    except TypeError:  # it cannot be hashed
+        return False

@@ -10,6 +10,7 @@ import pytest
 
 import saiki
 from saiki.cli.inspect import VIEWS
+from saiki.explain.traces import FRAMES
 from tests.cli.conftest import Run
 from tests.estimators.data import ESTIMATORS, OTHERS, QUICK, data_for, quick
 
@@ -84,6 +85,45 @@ def test_a_table_gives_what_arrays_give(table: str, run: Run, kept: Any) -> None
     _, out, err = run("inspect", "model.safetensors", table, *TABLE)
     assert err == ""
     assert out.replace(table, "data.npz").replace("sequence 0 (0)", "sequence 0") == arrays
+
+
+@pytest.mark.parametrize("library", FRAMES)
+def test_a_table_is_read_as_what_it_holds(
+    library: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    monkeypatch.setattr("saiki.cli.data.FRAMES", (library,))
+    rows = pd.DataFrame({"who": np.repeat(["007", "7", "07"], 4), "when": [9, 10, 11, 12] * 3, "label": "up"})
+    rows["one"], rows["two"] = rng.standard_normal((2, 12))
+    rows.loc[4:7, "label"] = "down"
+    found = saiki.sequences(rows, "who", "when", ["one", "two"], "label")
+    classifier = saiki.RNNClassifier(**QUICK).fit(*found)
+    saiki.save(classifier, tmp_path / "m.safetensors")
+    table = ("--id", "who", "--time", "when", "--target", "label")
+
+    shuffled = rows.sample(frac=1, random_state=1).sort_values("who", kind="stable")
+    shuffled[["two", "one", "who", "when", "label"]].to_csv(tmp_path / "table.csv", index=False)
+    code, out, err = run("inspect", "m.safetensors", "table.csv", *table)
+    assert (code, err) == (0, "")
+    assert f"3 sequences of 4 steps, score {classifier.score(*found):.4g}" in out
+    assert "sequence 0 (007): predicted" in out
+    _, named, _ = run("inspect", "m.safetensors", "table.csv", *table, "--feature", "one", "--feature", "two")
+    assert named == out  # in the order of fit
+    np.savez(tmp_path / "data.npz", X=np.array(list(found.X)), y=found.y)
+    code, arrays, err = run("inspect", "m.safetensors", "data.npz")
+    assert arrays.replace("data.npz", "table.csv").replace("sequence 0:", "sequence 0 (007):") == out
+    assert (
+        err == "saiki: data.npz: X does not have valid feature names, but RNNClassifier was fitted with feature names\n"
+    )
+
+    for times in (["9:05", "10:05", "11:05", "12:05"], ["1/9/2026", "1/10/2026", "1/11/2026", "2/1/2026"]):
+        rows.assign(when=times * 3).to_csv(tmp_path / "table.csv", index=False)
+        code, out, err = run("inspect", "m.safetensors", "table.csv", *table)
+        assert (code, out) == (2, "")
+        assert "table.csv: column 'when' must have a certain order; it holds text" in err
+    rows.drop(columns="one").to_csv(tmp_path / "table.csv", index=False)
+    code, out, err = run("inspect", "m.safetensors", "table.csv", *table)
+    assert (code, out) == (2, "")
+    assert "X must have the features that RNNClassifier was fitted with, 'one', 'two'; missing: 'one'" in err
 
 
 def test_lengths_and_inputs_alone(run: Run, kept: Any) -> None:

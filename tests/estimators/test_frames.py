@@ -67,7 +67,7 @@ def test_missing_targets_of_pandas_own_kinds() -> None:
     frame = pd.DataFrame({"id": [1, 2, 3], "x": [1.0, 2.0, 3.0], "y": [1, None, 0], "z": [True, None, False]})
     converted = frame.convert_dtypes()
     _, y = saiki.sequences(converted, "id", features="x", target="y")
-    assert y.tolist() == [1, None, 0]
+    assert y.tolist() == [1, None, 0]  # whole numbers stay whole beside a missing one
     _, z = saiki.sequences(converted, "id", features="x", target="z")
     assert z.tolist() == [True, None, False]
 

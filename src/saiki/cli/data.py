@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ from zipfile import BadZipFile
 import narwhals as nw
 import numpy as np
 
-from saiki.errors import ArgumentError, FileError
+from saiki.errors import ArgumentError, FileError, SaikiError
 from saiki.explain.traces import FRAMES
 
 TABLES: dict[str, Callable[..., Any]] = {".csv": nw.read_csv, ".parquet": nw.read_parquet}
@@ -42,13 +43,14 @@ class Data(NamedTuple):
         return [len(x) for x in self.X] if self.lengths is None else [int(length) for length in self.lengths]
 
 
-def read_data(path: Path, columns: dict[str, Any]) -> Data:
+def read_data(path: Path, columns: dict[str, Any], output: str) -> Data:
     """Read sequences.
 
     Args:
         path: an .npz file with X and, if they are known, y and lengths; an .npy file with X; or a .csv or .parquet
             table with a row for each step.
         columns: of a table: ``id``, ``time``, ``features`` and ``target``, as ``saiki.sequences`` takes them.
+        output: "each" if the target of a table is one for each step; anything else is one for each sequence.
 
     Raises:
         ArgumentError: an ending that says none of these, columns that are missing or do not belong, or a table
@@ -74,11 +76,33 @@ def read_data(path: Path, columns: dict[str, Any]) -> Data:
     with path.open("rb"):  # the libraries' own errors name no file
         pass
     try:
-        frame = TABLES[ending](str(path), backend=library)
+        options = (
+            _as_text(library, [*given.get("id", ()), *([given["time"]] if "time" in given else [])])
+            if ending == ".csv"
+            else {}
+        )
+        frame = TABLES[ending](str(path), backend=library, **options)
     except Exception as error:
         raise FileError(f"{path} is no table that {library} can read: {error}") from error
-    found = sequences(frame, **given)
+    try:
+        found = sequences(frame, **given, output="each" if output == "each" else "last")
+    except SaikiError as error:
+        raise type(error)(f"{path}: {error}") from error
     return Data(found.X, found.y, None, found.ids)
+
+
+def _as_text(library: str, names: list[str]) -> dict[str, Any]:
+    """Return what makes a library read some columns of a .csv file as text, and whole numbers as what they are.
+
+    As numbers the ids 7 and 007 would be one, and long times would lose digits; beside a missing one, pandas would make
+    floats of whole numbers.
+    """
+    if library == "pandas":
+        return {"dtype": dict.fromkeys(names, "str"), "dtype_backend": "numpy_nullable"}
+    if library == "polars":
+        return {"schema_overrides": dict.fromkeys(names, str)}
+    types = dict.fromkeys(names, import_module("pyarrow").string())
+    return {"convert_options": import_module("pyarrow.csv").ConvertOptions(column_types=types)}
 
 
 def _arrays(path: Path) -> Data:

@@ -1,5 +1,6 @@
 """``saiki inspect``: look into a saved model, and at what it does with data."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -151,9 +152,9 @@ HELP = "\b\n" + "\n".join(f"  {name:<11}{view.help}" for name, view in VIEWS.ite
 @click.option("--sequence", type=click.IntRange(0), default=0, show_default=True, help="Which sequence, from 0.")
 @click.option("--layer", type=int, default=0, show_default=True, help="Which recurrent layer, from 0.")
 @click.option("--steps", metavar="FIRST:LAST", help="Which steps, counted from 1.  [default: all]")
-@click.option("--id", "id_", multiple=True, help="Of a table: the column that says which sequence a row belongs to.")
-@click.option("--time", help="Of a table: the column to sort its steps by.")
-@click.option("--feature", "features", multiple=True, help="Of a table: a column of features; repeatable, as in fit.")
+@click.option("--id", "id_", multiple=True, help="Of a table: the column of the sequence's id; repeatable.")
+@click.option("--time", help="Of a table: the column to sort steps by; text: ISO 8601.")
+@click.option("--feature", "features", multiple=True, help="Of a table: a column of features; repeatable.")
 @click.option("--target", help="Of a table: the column of the target.")
 @click.option("--picture", type=PictureFile(), help="Draw into this file, not in the terminal.")
 def inspect(
@@ -172,8 +173,9 @@ def inspect(
     """Look into a MODEL that saiki.save has written, and at what it does with DATA.
 
     DATA is an .npz file with X and, if they are known, y and lengths, an .npy file with X, or a .csv or .parquet table
-    with a row for each step. Without DATA there are the loss and the weights to see; without targets also inputs, gates
-    and states; with targets everything that backpropagation through time computes for one sequence.
+    with a row for each step. Features that had names in fit are put into the order of fit. Without DATA there are the
+    loss and the weights to see; without targets also inputs, gates and states; with targets everything that
+    backpropagation through time computes for one sequence.
     """
     columns = {"id": id_, "time": time, "features": features, "target": target}
     if data is None and any(columns.values()):
@@ -189,7 +191,9 @@ def inspect(
         )
     said = [repr(estimator), f"{sum(p.size for p in params.values()):,} parameters; {estimator.n_iter_} epochs"]
 
-    found = None if data is None else read_data(data, columns)
+    found = None if data is None else read_data(data, columns, getattr(estimator, "output", "last"))
+    if found is not None and features and not hasattr(estimator, "feature_names_in_"):
+        found = found._replace(X=list(found.X))  # the command says in which order, and the model knows no names
     has = "nothing" if found is None else "data" if found.y is None else "targets"
     asked = _asked(views, has, picture is not None)
     seen = None
@@ -220,9 +224,13 @@ def inspect(
 
 @contextmanager
 def _about(path: str) -> Iterator[None]:
-    """Say which file it was whose data the model cannot take."""
+    """Say which file it was whose data the model cannot take, or takes with a doubt."""
     try:
-        yield
+        with warnings.catch_warnings(record=True) as doubts:
+            warnings.simplefilter("always", UserWarning)
+            yield
+        for text in dict.fromkeys(str(doubt.message) for doubt in doubts):
+            click.echo(f"saiki: {path}: {text}", err=True)
     except (ShapeError, DtypeError) as error:
         raise type(error)(f"{path}: {error}") from error
     except SaikiError:
@@ -251,7 +259,7 @@ def _scores(path: str, estimator: Any, data: Data, sequence: int) -> Iterator[st
         held = f", target {_short(_own(estimator, one.y[0], one.n_steps[0]))}"
     least, most = min(data.n_steps), max(data.n_steps)
     steps = f"{most} steps" if least == most else f"{least} to {most} steps"
-    which = "" if one.ids is None else f" ({_short(one.ids[0])})"
+    which = "" if one.ids is None else f" ({one.ids[0] if isinstance(one.ids[0], str) else _short(one.ids[0])})"
     yield f"{path}: {len(data.X)} sequences of {steps}{score}"
     said = _own(estimator, _predicted(estimator, one)[0], one.n_steps[0])
     yield f"sequence {sequence}{which}: predicted {_short(said)}{held}"

@@ -18,6 +18,7 @@ from saiki.engines.threads import limit_threads
 from saiki.errors import ArgumentError
 from saiki.estimators.callbacks import CallbackSupportMixin, Listeners
 from saiki.estimators.inputs import Words
+from saiki.estimators.named import FrameSequences
 from saiki.estimators.options import (
     ATTRIBUTES,
     PARAMETERS,
@@ -335,6 +336,8 @@ def _validation_parts(validation_data: Any, metadata: Metadata) -> tuple[Any, An
     if isinstance(validation_data, Mapping) and {"X", "y"} <= validation_data.keys() <= {"X", "y", *metadata}:
         parts = dict(validation_data)
         return parts.pop("X"), parts.pop("y"), parts
+    if isinstance(validation_data, FrameSequences):
+        return validation_data.X, validation_data.y, {}
     if isinstance(validation_data, tuple | list) and len(validation_data) == 2:
         return validation_data[0], validation_data[1], {}
     beside = f" and, where needed, {' and '.join(sorted(metadata))}" if metadata else ""

@@ -11,6 +11,8 @@ from sklearn.utils import Bunch, check_random_state
 
 from saiki.arrays import Array, as_count, as_float, as_lengths
 from saiki.errors import ArgumentError, ShapeError
+from saiki.estimators.feature_names import without_names
+from saiki.estimators.named import NamedSequences
 from saiki.training.examples import Ragged
 
 
@@ -32,7 +34,8 @@ def sequence_permutation_importance(
 
     Args:
         estimator: a fitted estimator.
-        X: the sequences, ``(n_sequences, n_steps, n_features)`` or a list of ``(n_steps, n_features)``.
+        X: the sequences, ``(n_sequences, n_steps, n_features)``, a list of ``(n_steps, n_features)``, or what
+            ``saiki.sequences`` returns.
         y: their targets.
         scoring: how to score, as scikit-learn has it; None is the estimator's own ``score``.
         n_repeats: how often each feature is exchanged.
@@ -42,7 +45,7 @@ def sequence_permutation_importance(
 
     Returns:
         A bunch with ``importances`` ``(n_features, n_repeats)``, ``importances_mean`` and ``importances_std``
-        ``(n_features,)``, as from scikit-learn.
+        ``(n_features,)``, as from scikit-learn; the features are in the order in which X has them.
 
     Raises:
         ShapeError: X is no array of three axes, nor a list of arrays of two.
@@ -56,6 +59,7 @@ def sequence_permutation_importance(
     True
     """
     as_count("n_repeats", n_repeats)
+    given, (X, names) = X, without_names(X)
     as_list = isinstance(X, list | tuple)
     if as_list:
         if lengths is not None:
@@ -69,13 +73,16 @@ def sequence_permutation_importance(
         if array.ndim != 3:
             raise ShapeError(f"X must be (n_sequences, n_steps, n_features); got {array.shape}.")
         steps = Ragged.of_padded(array, None if lengths is None else as_lengths(lengths, *array.shape[:2]))
-    given = {"sample_weight": sample_weight, "lengths": lengths}
-    options = {name: value for name, value in given.items() if value is not None}
+    metadata = {"sample_weight": sample_weight, "lengths": lengths}
+    options = {name: value for name, value in metadata.items() if value is not None}
     scorer = check_scoring(estimator, scoring)
 
     def score(values: Array) -> float:
         changed = steps.with_values(values)
-        return float(scorer(estimator, changed.split() if as_list else changed.padded(array.shape[1]), y, **options))
+        sequences: Any = changed.split() if as_list else changed.padded(array.shape[1])
+        if names is not None:
+            sequences = NamedSequences.of(given, sequences, names)
+        return float(scorer(estimator, sequences, y, **options))
 
     generator, whole = check_random_state(random_state), score(steps.values)
     n_features = steps.values.shape[1]

@@ -1,9 +1,8 @@
 """What users hand in: sequences, targets and weights in any form, as the one form that training knows."""
 
-import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Protocol, final
 
 import numpy as np
@@ -22,7 +21,10 @@ from saiki.arrays import (
     refuse_masked,
 )
 from saiki.errors import ArgumentError, AxesWarning, DtypeError, ShapeError
+from saiki.estimators.callers import level_of_user
+from saiki.estimators.feature_names import are_sound, check_features, doubt_of, keep_names, order_of, without_names
 from saiki.estimators.places import Place
+from saiki.estimators.tables import Table, is_table
 from saiki.estimators.targets import as_targets, joined
 from saiki.training import examples
 from saiki.training.examples import Ragged
@@ -74,11 +76,13 @@ class Sequences:
         X: the steps ``(n_steps, n_features)`` of all sequences.
         n_rows: how many steps the array had, padding counted; None for a list.
         flat: whether it was ``(n_sequences, n_steps)``.
+        names: the names of the features; None where they have none.
     """
 
     X: Ragged
     n_rows: int | None
     flat: bool
+    names: list[Any] | None = None
     words: ClassVar[Words] = SEQUENCES
 
     @property
@@ -99,18 +103,22 @@ def read_sequences(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset:
         estimator: whose ``n_features_in_`` is set, and ``_flat_``; or, without ``reset``, held to.
         X: the sequences in any of ``FORMS``.
         lengths: ``(n_sequences,)`` for padded arrays, or None.
-        reset: whether these are the sequences that decide how many features there are.
+        reset: whether these are the sequences that decide how many features there are, and their names.
 
     Returns:
-        The sequences in float32 or float64, as they are, and float64 for other numbers.
+        The sequences in float32 or float64, as they are, and float64 for other numbers; features that have names in
+        the order of fit.
 
     Raises:
         ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
     """
+    X, names = without_names(X)
     if _is_list(X):
         if lengths is not None:
             raise ArgumentError("lengths go with padded arrays; a list of sequences has its own. Leave lengths out.")
-        sequences = Sequences(_read_list(X), None, False)
+        sequences = Sequences(_read_list(X), None, False, names)
+    elif is_table(X):
+        sequences = _read_table(estimator, X, lengths, reset)
     else:
         sequences = _read_array(estimator, X, lengths, reset)
     n_features = sequences.X.values.shape[1]
@@ -118,25 +126,36 @@ def read_sequences(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset:
         pass  # scikit-learn's own check has looked at the number of columns
     elif reset:
         estimator.n_features_in_ = n_features
-        if hasattr(estimator, "feature_names_in_"):
-            del estimator.feature_names_in_
+        keep_names(estimator, names)
         warn_of_axes(sequences)
     else:
+        order = order_of(estimator, names)
         known = 1 if estimator._flat_ else estimator.n_features_in_
         if n_features != known:
             raise ShapeError(
                 f"X has {n_features} features, but {type(estimator).__name__} is expecting {known} features as input."
                 f" X must be {FORMS}."
             )
+        if doubt := doubt_of(estimator, names):
+            warnings.warn(doubt, stacklevel=level_of_user())
+        if order is not None:
+            steps = sequences.X.with_values(sequences.X.values[:, order])
+            sequences = replace(sequences, X=steps, names=[(names or [])[i] for i in order])
     if reset:
         estimator._flat_ = sequences.flat
-    elif sequences.flat and not estimator._flat_ and estimator.n_features_in_ != 1:
+    elif sequences.flat:
+        _check_axes(estimator, (len(sequences.X), sequences.n_rows))
+    return sequences
+
+
+def _check_axes(estimator: Any, shape: tuple[Any, ...]) -> None:
+    """Raise a ``ShapeError`` where two axes come to an estimator that was fitted with several features."""
+    if not estimator._flat_ and estimator.n_features_in_ != 1:
         raise ShapeError(
             f"X must be (n_sequences, n_steps, {estimator.n_features_in_}), as in fit; got two axes,"
-            f" {(len(sequences.X), sequences.n_rows)}, which is one feature. For one sequence use X[None]; for a"
+            f" {shape}, which is one feature. For one sequence use X[None]; for a"
             " data frame with a row for each step saiki.sequences(frame, ...)."
         )
-    return sequences
 
 
 def _is_list(X: Any) -> bool:
@@ -170,7 +189,31 @@ def _read_list(X: Sequence[Any]) -> Ragged:
     return Ragged.of_list(arrays)
 
 
-def _read_array(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bool) -> Sequences:
+def _read_table(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bool) -> Sequences:
+    """Read a data frame that has a sequence of one feature in each row."""
+    table = Table.of(X)
+    shape = len(table), len(table.names)
+    if not reset:
+        _check_axes(estimator, shape)
+    if 0 in shape:
+        raise ShapeError(f"X must be {FORMS}, with at least one sequence, step and feature; got {shape}.")
+    if reset:
+        warnings.warn(
+            f"X is a data frame: each of its {shape[0]} rows is read as a sequence of {shape[1]} steps of one feature."
+            " If a row is a step, give saiki.sequences(frame, id=..., time=..., features=...); if not, X.to_numpy()"
+            " says nothing.",
+            AxesWarning,
+            stacklevel=level_of_user(),
+        )
+    values = table.numbers(table.names)
+    if lengths is None:
+        check_features(values, table.names, "data frame X")
+    return _read_array(estimator, values, lengths, reset, table)
+
+
+def _read_array(
+    estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bool, table: Table | None = None
+) -> Sequences:
     refuse_masked("X", X)
     X = X if hasattr(X, "ndim") else np.asarray(X)
     if isinstance(X, np.ndarray) and not X.dtype.isnative:
@@ -178,14 +221,6 @@ def _read_array(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bo
     flat = X.ndim == 2
     if getattr(getattr(X, "dtype", None), "kind", "f") in "USMmV":
         raise DtypeError(f"X must hold numbers; got dtype {X.dtype}. Encode it as numbers first.")
-    if reset and flat and hasattr(X, "columns"):
-        warnings.warn(
-            f"X is a data frame: each of its {len(X)} rows is read as a sequence of {X.shape[1]} steps of one feature."
-            " If a row is a step, give saiki.sequences(frame, id=..., time=..., features=...); if not, X.to_numpy()"
-            " says nothing.",
-            AxesWarning,
-            stacklevel=_level_of_user(),
-        )
     if X.ndim < 2:
         raise ShapeError(
             f"X must be {FORMS}; got shape {X.shape}. Reshape your data: one sequence of one feature is"
@@ -195,12 +230,15 @@ def _read_array(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bo
     if flat and (reset or estimator._flat_):
         # Its messages are those that scikit-learn's users know; it also sets or checks n_features_in_.
         try:
-            array = validate_data(estimator, X, reset=reset, **options)
+            if table is None:
+                array = validate_data(estimator, X, reset=reset, **options)
+            else:
+                array = check_array(_in_order(estimator, X, table, reset), input_name="X", **options)
         except ValueError as error:
             if "features, but" in str(error):
                 hint = f"{error} Two axes are steps of one feature; with X[..., None] there may be any number of them."
                 raise ShapeError(hint) from None
-            raise
+            raise ArgumentError(str(error)) from None
     else:
         array = check_array(X, allow_nd=True, input_name="X", **options)
     array = in_c_order(array)
@@ -213,6 +251,17 @@ def _read_array(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bo
     steps = Ragged.of_padded(array, lengths)
     check_finite("X", steps.values, ", or give lengths= where NaN is padding", Place(steps, in_list=False, flat=flat))
     return Sequences(steps, array.shape[1], flat)
+
+
+def _in_order(estimator: Any, values: Array, table: Table, reset: bool) -> Array:
+    """Return the columns of a data frame in the order of fit; texts as names must be in it, as in scikit-learn."""
+    texts = {isinstance(name, str) for name in table.names}
+    validate_data(estimator, table.native if len(texts) == 1 else values, reset=reset, skip_check_array=True)
+    if reset:
+        keep_names(estimator, table.names)
+        return values
+    order = None if texts == {True} and hasattr(estimator, "feature_names_in_") else order_of(estimator, table.names)
+    return values if order is None else values[:, order]
 
 
 # How rough a series is: the mean squared difference of neighbours, over twice the variance. White noise has 1.
@@ -237,7 +286,7 @@ def warn_of_axes(sequences: Sequences) -> None:
             f" {(len(sequences.X), T, F)} says {T} steps of {F} features. If steps are last, give"
             " X.transpose(0, 2, 1); if not, warnings.simplefilter('ignore', saiki.AxesWarning).",
             AxesWarning,
-            stacklevel=_level_of_user(),
+            stacklevel=level_of_user(),
         )
 
 
@@ -380,12 +429,5 @@ def counting(weight: Array | Ragged | None, inputs: Given, per_row: bool) -> Arr
 def knows_inputs(estimator: Any, n_features: int | None) -> bool:
     """Whether an estimator knows what sequences it takes."""
     known = isinstance(estimator._flat_, bool) and isinstance(estimator.n_features_in_, int)
-    return known and (estimator._flat_ or estimator.n_features_in_ == n_features)
-
-
-def _level_of_user() -> int:
-    """Return the ``stacklevel`` of whoever called saiki, through scikit-learn or not, to warn from our caller."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("saiki", "sklearn"):
-        level, frame = level + 1, frame.f_back
-    return level
+    fits = known and (estimator._flat_ or estimator.n_features_in_ == n_features)
+    return fits and are_sound(estimator, estimator.n_features_in_)

@@ -11,6 +11,7 @@ from saiki.arrays import Array, Params
 from saiki.errors import ArgumentError, ShapeError
 from saiki.estimators.base import Metadata, NetworkEstimator
 from saiki.estimators.inputs import Given, counting, read_weights
+from saiki.estimators.named import targets_for
 from saiki.estimators.scaling import Scaling
 from saiki.layers.layer import precision_of
 from saiki.training.examples import Examples, Ragged
@@ -92,16 +93,17 @@ class OutputsEstimator(NetworkEstimator):
                 f"{type(self).__name__} requires y to be passed, but the target y is None. Give a label or value for"
                 f" each {one}."
             )
+        each = self.output == "each" if fitting else self.reads_each
         y = y if hasattr(y, "__len__") else np.asarray(y)
         if np.ndim(y) == 0 if isinstance(y, np.ndarray) else isinstance(y, str):
             raise ShapeError(f"y must hold one entry for each {one}; got {y!r}.")
+        y = targets_for(X, y, each)
         inputs = self._read_inputs(X, metadata, reset)
         n, n_targets = len(inputs.X), len(y)
         if n_targets != n:
             swapped = getattr(X, "ndim", 0) == 3 and X.shape[1] == n_targets
             hint = " The first two axes of X look swapped; try X.transpose(1, 0, 2)." if swapped else ""
             raise ShapeError(f"y must hold one entry for each of the {n} {one}s; got {n_targets}.{hint}")
-        each = self.output == "each" if fitting else self.reads_each
         weight = read_weights(metadata.get("sample_weight"), inputs, each)
         counts = counting(weight, inputs, each)
         examples = Examples(inputs.X, self._read_targets(y, inputs, counts, each, reset, learns), weight)

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from saiki.arrays import Array, power_of_two
 from saiki.errors import ArgumentError
 from saiki.estimators.inputs import Sequences, read_sequences
+from saiki.estimators.named import NamedSequences
 from saiki.training.examples import Ragged
 
 # A column that varies by less than its own rounding errors is constant.
@@ -114,7 +115,7 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
     (array([2.]), [[[-1.22], [0.0]], [[1.22]]])
     """
 
-    learnt = "mean_", "scale_", "n_features_in_", "feature_names_in_", "_flat_"
+    learnt = "mean_", "scale_", "n_features_in_", "feature_names_in_", "_other_names_", "_flat_"
 
     def fit(self, X: Any, y: Any = None, lengths: npt.ArrayLike | None = None) -> SequenceScaler:  # noqa: ARG002
         """Find the mean and the standard deviation of each feature.
@@ -132,7 +133,7 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: Any, lengths: npt.ArrayLike | None = None) -> Any:
-        """Return the sequences scaled, in the form in which they came."""
+        """Return the sequences scaled, in the form in which they came; named features in the order of fit."""
         return self._mapped(X, lengths, Scaling.apply)
 
     def fit_transform(self, X: Any, y: Any = None, lengths: npt.ArrayLike | None = None) -> Any:
@@ -148,6 +149,8 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         sequences: Sequences = read_sequences(self, X, lengths, reset=False)
         values = sequences.X.values
         result = sequences.like(change(Scaling(self.mean_, self.scale_), values, values.dtype))
+        if sequences.names is not None:
+            return NamedSequences.of(X, result, sequences.names)
         return result[..., 0] if sequences.flat else result
 
     def __sklearn_tags__(self) -> Any:

@@ -67,7 +67,7 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
 
     learnt = (
         "rnn_params_", "output_params_", "classes_", "loss_curve_", "validation_loss_curve_", "n_iter_",
-        "n_features_in_", "feature_names_in_", "_flat_",
+        "n_features_in_", "feature_names_in_", "_other_names_", "_flat_",
     )  # fmt: skip
 
     def __init__(

@@ -13,6 +13,7 @@ from saiki.cells import as_cell
 from saiki.engines.threads import limit_threads
 from saiki.errors import ArgumentError, ShapeError
 from saiki.estimators.base import Metadata, NetworkProblem
+from saiki.estimators.feature_names import step_in_order
 from saiki.estimators.fitted import outputs_of, reads_each
 from saiki.estimators.inputs import SEQUENCES, Sequences, knows_inputs, read_sequences
 from saiki.estimators.options import FIT
@@ -31,7 +32,8 @@ class SequenceEstimator(OutputsEstimator):
     """What learns from sequences; abstract."""
 
     learnt: ClassVar[tuple[str, ...]] = (
-        "_epoch", "_scaling", "_target_scaling", "_flat_", "n_features_in_", "feature_names_in_", "n_outputs_",
+        "_epoch", "_scaling", "_target_scaling", "_flat_", "n_features_in_", "feature_names_in_", "_other_names_",
+        "n_outputs_",
     )  # fmt: skip
     network_: Network
     _scaling: Scaling
@@ -97,7 +99,7 @@ class SequenceEstimator(OutputsEstimator):
         if stream is None or stream.layer is not self.network_ or not stream.runs_with(self.params_):
             stream = self._stream = Stream(self.network_, self.params_, self.engine)
         precision, n_features = precision_of(self.params_), len(self._scaling.mean)
-        values = as_float("x", x)
+        values = as_float("x", x if isinstance(x, np.ndarray) else step_in_order(self, x))
         if values.ndim == 0 and n_features == 1:
             values = values[None]
         if values.ndim not in (1, 2) or values.shape[-1] != n_features:
