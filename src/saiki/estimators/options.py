@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from textwrap import fill
 from typing import Any, NamedTuple, TypeVar
 
@@ -13,11 +14,12 @@ from saiki.cells import Cell, as_cell
 from saiki.engines import get_engine
 from saiki.engines.threads import limit_threads
 from saiki.errors import ArgumentError, choose
+from saiki.estimators.scoring import check_scoring
 from saiki.layers.readout import KINDS
 from saiki.losses import LOSSES, Loss
 from saiki.maths import ACTIVATIONS
 from saiki.optimizers import OPTIMIZERS, Optimizer, Schedule
-from saiki.training.epochs import Stopping
+from saiki.training.epochs import Epoch, Stopping, n_plateaus
 
 T = TypeVar("T")
 
@@ -25,8 +27,15 @@ LEARNING_RATES: dict[str, Callable[[float, int], Schedule]] = {
     "constant": lambda rate, updates: optimizers.constant(rate),  # noqa: ARG005
     "cosine": optimizers.cosine,
     "step": lambda rate, updates: optimizers.step(rate, max(1, updates // 3)),
+    "plateau": lambda rate, updates: optimizers.constant(rate),  # noqa: ARG005  # ``optimizers_of`` makes it smaller
 }
 """The learning rate over a fit of so many updates, by name; "step" divides it by 10 after each third."""
+
+PLATEAU_FACTOR, MOST_PLATEAUS = 0.1, 8
+"""The factor of the learning rate after each plateau, that of ``ReduceLROnPlateau`` in PyTorch and Keras.
+
+After so many it stays, as PyTorch ignores changes below 1e-8: a still smaller rate would change no weight.
+"""
 
 FALLING = "cosine", "step"
 
@@ -200,7 +209,9 @@ PARAMETERS: dict[str, Parameter] = {
     "learning_rate": Parameter(
         _learning_rate,
         'how the learning rate changes over a fit: "constant", "cosine" down to zero, "step" to a tenth after each'
-        " third, or a function from the number of the update to the rate.",
+        ' third, "plateau" to a tenth whenever the validation score, or the training loss without validation data, has'
+        " not improved by more than ``tol`` for more than ``n_iter_no_change // 2`` epochs in a row; or a function from"
+        " the number of the update to the rate. Each fit begins anew; ``partial_fit`` keeps the rate where it begins.",
     ),
     "learning_rate_init": Parameter(as_positive, "the learning rate at the beginning."),
     "alpha": Parameter(_not_negative, "the L2 penalty: so much times each weight is added to its gradient."),
@@ -228,6 +239,13 @@ PARAMETERS: dict[str, Parameter] = {
     "validation_fraction": Parameter(
         _fraction, "the share of the sequences set aside for ``early_stopping`` if ``fit`` is given no validation data."
     ),
+    "scoring": Parameter(
+        check_scoring,
+        "how the validation data are scored after each epoch, higher being better: the name of one of scikit-learn's"
+        " scorers, or a function ``scorer(estimator, X, y)`` of the estimator as it is after the epoch; None is its own"
+        " ``score``.",
+        optional=True,
+    ),
     "class_weight": Parameter(
         _class_weight,
         'how much each class counts: a dict from label to weight, or "balanced", so that all classes count alike; None'
@@ -250,7 +268,8 @@ PARAMETERS: dict[str, Parameter] = {
     "verbose": Parameter(_verbose, "whether to show a progress bar with the loss, the score and the time left."),
     "callbacks": Parameter(
         _callbacks,
-        "functions that are given each ``Epoch`` as it ends; one that returns True ends the training.",
+        "functions that are given each ``Epoch`` as it ends, when the estimator predicts with the weights of that"
+        " epoch; one that returns True ends the training.",
         optional=True,
     ),
 }
@@ -338,12 +357,13 @@ def check_parameters(estimator: Any) -> None:
             rule(name, value)
 
 
-def optimizer_of(estimator: Any, n_updates: int | None) -> Optimizer:
+def optimizer_of(estimator: Any, n_updates: int | None, factor: float = 1.0) -> Optimizer:
     """Return the optimizer that an estimator's parameters describe.
 
     Args:
         estimator: whose parameters.
         n_updates: how many updates there will be; None where nobody knows, and the learning rate stays as it is.
+        factor: what ``learning_rate_init`` is multiplied by.
 
     Raises:
         ArgumentError: options that the solver does not have.
@@ -364,8 +384,23 @@ def optimizer_of(estimator: Any, n_updates: int | None) -> Optimizer:
     rate = estimator.learning_rate
     if not callable(rate):
         schedule = LEARNING_RATES[rate if n_updates is not None else "constant"]
-        rate = schedule(float(estimator.learning_rate_init), n_updates or 1)
+        rate = schedule(factor * float(estimator.learning_rate_init), n_updates or 1)
     return optimizers.chain(*clip, *decay, make(rate, **options))
+
+
+def optimizers_of(estimator: Any, n_updates: int) -> Callable[[Epoch], Optimizer]:
+    """Return a function from an epoch to the optimizer of the next one: the same, unless the rate waits for plateaus.
+
+    The arguments and errors are those of ``optimizer_of``.
+    """
+    waits = isinstance(estimator.learning_rate, str) and estimator.learning_rate == "plateau"
+    patience, tol = estimator.n_iter_no_change // 2, estimator.tol
+
+    @cache
+    def after(count: int) -> Optimizer:
+        return optimizer_of(estimator, n_updates, PLATEAU_FACTOR**count)
+
+    return lambda epoch: after(min(n_plateaus(epoch, patience, tol), MOST_PLATEAUS) if waits else 0)
 
 
 def stopping_of(estimator: Any) -> Stopping:

@@ -82,7 +82,7 @@ class OutputsEstimator(NetworkEstimator):
 
     @final
     def _read(self, X: Any, y: Any, metadata: Metadata, reset: bool, fitting: bool) -> Examples:
-        """Return checked examples, with a target for each row or not, and without those that have none."""
+        """Return checked examples, with a target for each or for each row of it."""
         one = self._words.one
         if y is None:
             raise ArgumentError(
@@ -102,10 +102,9 @@ class OutputsEstimator(NetworkEstimator):
         weight = read_weights(metadata.get("sample_weight"), inputs, each)
         counts = counting(weight, inputs, each)
         examples = Examples(inputs.X, self._read_targets(y, inputs, counts, each, reset), weight)
-        exists = examples.n_targets > 0
-        if not exists.any():
+        if not examples.weights.any():
             raise ArgumentError("y must hold at least one target that is not missing and whose weight is not zero.")
-        return examples if exists.all() else examples.select(np.flatnonzero(exists))
+        return examples
 
     @final
     def _look_at(self, examples: Examples) -> None:
