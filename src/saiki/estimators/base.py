@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from saiki.arrays import Array, Params
 from saiki.engines.threads import limit_threads
-from saiki.errors import ArgumentError
+from saiki.errors import ArgumentError, FileError
 from saiki.estimators.callbacks import CallbackSupportMixin, Listeners
 from saiki.estimators.inputs import Words
 from saiki.estimators.options import (
@@ -23,6 +23,7 @@ from saiki.estimators.options import (
     PARAMETERS,
     Parameter,
     batch_size_of,
+    check_given,
     check_parameters,
     optimizer_of,
     optimizers_of,
@@ -35,7 +36,7 @@ from saiki.initializers import Scheme
 from saiki.losses import Loss
 from saiki.optimizers import Optimizer
 from saiki.training.checkpoint import Checkpoint, description
-from saiki.training.epochs import Epoch, Stopping, epochs
+from saiki.training.epochs import Epoch, Stopping, epochs, fits
 from saiki.training.examples import Examples
 from saiki.training.loop import Trainable
 from saiki.training.progress import progress
@@ -177,6 +178,8 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             optimizer = optimizers_of(self, self.max_iter * batches)
             start = copied._start(examples, rng, fresh, tuple(seed))
             start = replace(start, optimizer_state=optimizer(start).init(start.params))
+            if found is not None and not _is_sound(found, start):
+                raise FileError(f"checkpoint {checkpoint!r} holds no epoch of this fit. Give another path.")
             score = None
             if validation is not None and held is not None:
                 score = copied._scoring(validation, scorer, UserData.of_rows(*held) if scorer else None)
@@ -365,6 +368,7 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         model = self if fitted else clone(self)
         examples, _ = model._read_existing(X, y, metadata, not fitted, not fitted)
         params = self.params_ if fitted else None
+        check_given(model, ["loss"])
         if params is None:
             params = model._start(examples, np.random.default_rng(0), True, ()).params
         batch = model._prepared(examples, params).batch(np.arange(len(examples)))
@@ -374,6 +378,14 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "params_")
+
+
+def _is_sound(found: Epoch, start: Epoch) -> bool:
+    """Whether the epoch in a checkpoint is one of a fit that began like this one; anything may stand in a file."""
+    try:
+        return fits(found, start.params, start.optimizer_state)
+    except Exception:
+        return False
 
 
 def _alone(epoch: Epoch) -> Epoch:

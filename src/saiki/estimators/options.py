@@ -1,10 +1,11 @@
 """The parameters of the estimators: the rule of each, and the optimizer and the stopping that they describe."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from textwrap import fill
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, final
 
 import numpy as np
 
@@ -345,16 +346,59 @@ def documented(cls: type[T]) -> type[T]:
     return cls
 
 
+@final
+@dataclass(frozen=True)
+class NotLoaded:
+    """The value of a parameter that a file could not hold and ``load`` was not given: no fit goes on with it.
+
+    Attributes:
+        kind: what the value was, for messages.
+    """
+
+    kind: str
+
+    def __repr__(self) -> str:
+        return f"<{self.kind}, not loaded>"
+
+
 def check_parameters(estimator: Any) -> None:
     """Hold every parameter of an estimator to its rule.
+
+    Raises:
+        ArgumentError: one breaks it, or must be given again after ``load``.
+    """
+    check_given(estimator, estimator.get_params(deep=False))
+    check_rules(estimator)
+
+
+def check_given(estimator: Any, names: Iterable[str]) -> None:
+    """Raise an ``ArgumentError`` if one of these parameters was not loaded."""
+    missing = {name: value for name in names if isinstance(value := getattr(estimator, name, None), NotLoaded)}
+    if missing:
+        what = ", ".join(f"{name} ({value.kind})" for name, value in missing.items())
+        again = ", ".join(f"{name}=..." for name in missing)
+        raise ArgumentError(
+            f"{what} must be given again, as the file that this {type(estimator).__name__} was loaded from could not"
+            f" hold it. Use saiki.load(path, {again}) or set_params({again})."
+        )
+
+
+def check_rules(estimator: Any) -> None:
+    """Hold every parameter of an estimator that was loaded to its rule.
 
     Raises:
         ArgumentError: one breaks it.
     """
     for name, value in estimator.get_params(deep=False).items():
-        rule, _, optional = estimator._parameters[name]
-        if value is not None or not optional:
-            rule(name, value)
+        if not isinstance(value, NotLoaded):
+            check_rule(estimator, name, value)
+
+
+def check_rule(estimator: Any, name: str, value: Any) -> None:
+    """Raise an ``ArgumentError`` if a value breaks the rule of a parameter of an estimator."""
+    rule, _, optional = estimator._parameters[name]
+    if value is not None or not optional:
+        rule(name, value)
 
 
 def optimizer_of(estimator: Any, n_updates: int | None, factor: float = 1.0) -> Optimizer:

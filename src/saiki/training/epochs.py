@@ -149,6 +149,41 @@ def n_plateaus(epoch: Epoch, patience: int, tol: float) -> int:
     return count
 
 
+def fits(epoch: Any, params: Params, optimizer_state: Any) -> bool:
+    """Whether an epoch that a file holds is one of a network with parameters of this form.
+
+    Args:
+        epoch: the epoch; anything may stand in its fields.
+        params: parameters of the right names, shapes and dtypes.
+        optimizer_state: the state of the right optimizer; None where the optimizer is not known.
+    """
+    counts = epoch.count, epoch.waited, *epoch.seed
+    history = (*epoch.losses, *epoch.scores, *epoch.earlier[0], *epoch.earlier[1])
+    np.random.default_rng().bit_generator.state = epoch.random_state
+    return (
+        alike(epoch.params, params)
+        and (epoch.best is None or alike(epoch.best, params))
+        and alike(epoch.optimizer_state, epoch.optimizer_state if optimizer_state is None else optimizer_state)
+        and all(type(n) is int and n >= 0 for n in counts)
+        and isinstance(epoch.done, bool)
+        and len(epoch.losses) == epoch.count
+        and len(epoch.scores) in (0, epoch.count)
+        and all(isinstance(n, float) and np.isfinite(n) for n in history)
+    )
+
+
+def alike(state: Any, like: Any) -> bool:
+    """Whether a tree of dicts, lists and arrays has the form of another, and finite numbers."""
+    if isinstance(like, dict):
+        return isinstance(state, dict) and state.keys() == like.keys() and all(alike(state[k], like[k]) for k in like)
+    if isinstance(like, tuple | list):
+        return type(state) is type(like) and len(state) == len(like) and all(map(alike, state, like))
+    if isinstance(like, np.ndarray):
+        same = isinstance(state, np.ndarray) and state.shape == like.shape and state.dtype == like.dtype
+        return same and bool(np.isfinite(state).all())
+    return type(state) is type(like)
+
+
 def _judged(epoch: Epoch, stopping: Stopping) -> Epoch:
     """Say how long there has been nothing better, and whether it is time to stop."""
     *before, last = epoch.scores if stopping.by_score else (-loss for loss in epoch.losses)
