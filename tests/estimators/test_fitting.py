@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import saiki
-from saiki.arrays import Array
 from saiki.training.epochs import Epoch
 from saiki.training.examples import Examples, Ragged
 from tests.estimators.data import ESTIMATORS, MAKERS, OTHERS, classifier, data_for, quick, ragged, regressor
@@ -196,9 +195,3 @@ def test_the_same_fit_is_the_same_to_the_bit(output: str, rng: np.random.Generat
         again = classifier(output=output).fit(sequences, y)
         for name, param in first.params_.items():
             np.testing.assert_array_equal(again.params_[name], param)
-
-
-def test_a_progress_bar_is_silent_in_files(capsys: pytest.CaptureFixture[str], rng: np.random.Generator) -> None:
-    X: Array = rng.standard_normal((10, 4, 1))
-    regressor(verbose=True).fit(X, X[:, 0, 0])
-    assert capsys.readouterr() == ("", "")

@@ -300,7 +300,7 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             batch_size_of(self, len(examples)), self.shuffle, score, self.engine, tbptt_of(self),
         )  # fmt: skip
         if self.verbose:
-            stream = progress(stream, stopping.max_iter - epoch.count, "epochs")
+            stream = progress(stream, stopping.max_iter, "epoch", silent=0.0, before=epoch.count)
         try:
             with limit_threads(self.n_jobs):
                 for epoch in stream:

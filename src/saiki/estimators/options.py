@@ -49,11 +49,19 @@ AUTO_BATCH = 32
 """The batch size "auto", where there are so many sequences."""
 
 
+def _got(value: Any) -> str:
+    """Return what was given as a message shows it: short, and without addresses."""
+    text = repr(value)
+    return text if len(text) < 200 and " at 0x" not in text else type(value).__name__
+
+
 def _sizes(name: str, value: Any) -> None:
     sizes = list(value) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else [value]
     for size in sizes or [None]:
         if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-            raise ArgumentError(f"{name} must be a whole number of at least 1, or several as (64, 32); got {value!r}.")
+            raise ArgumentError(
+                f"{name} must be a whole number of at least 1, or several as (64, 32); got {_got(value)}."
+            )
 
 
 def _cells(name: str, value: Any) -> None:
@@ -61,26 +69,26 @@ def _cells(name: str, value: Any) -> None:
         if not isinstance(cell, str | Cell):
             raise ArgumentError(
                 f"{name} must be the name of a cell, such as 'gru' or 'lstm', a saiki.Cell, or a list of them; got"
-                f" {cell!r}."
+                f" {_got(cell)}."
             )
         as_cell(cell)
 
 
 def _flag(name: str, value: Any) -> None:
     if not isinstance(value, bool | np.bool_):
-        raise ArgumentError(f"{name} must be True or False; got {value!r}.")
+        raise ArgumentError(f"{name} must be True or False; got {_got(value)}.")
 
 
 def _not_negative(name: str, value: Any) -> None:
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not number or not 0 <= value < np.inf:
-        raise ArgumentError(f"{name} must be 0 or a positive, finite number; got {value!r}.")
+        raise ArgumentError(f"{name} must be 0 or a positive, finite number; got {_got(value)}.")
 
 
 def _conv(name: str, value: Any) -> None:
     if not isinstance(value, list | tuple) or len(value) not in (2, 3):
         raise ArgumentError(
-            f"{name} must be None, (n_filters, kernel_size) or (n_filters, kernel_size, stride); got {value!r}."
+            f"{name} must be None, (n_filters, kernel_size) or (n_filters, kernel_size, stride); got {_got(value)}."
         )
     for number in value:
         as_count(name, number)
@@ -97,7 +105,7 @@ def _dtype(name: str, value: Any) -> None:
     except TypeError:
         known = False
     if not known:
-        raise ArgumentError(f"{name} must be None, 'float32' or 'float64'; got {value!r}.")
+        raise ArgumentError(f"{name} must be None, 'float32' or 'float64'; got {_got(value)}.")
 
 
 def _solver(name: str, value: Any) -> None:
@@ -107,14 +115,14 @@ def _solver(name: str, value: Any) -> None:
 
 def _solver_options(name: str, value: Any) -> None:
     if not isinstance(value, Mapping):
-        raise ArgumentError(f"{name} must be None or a dict such as {{'beta2': 0.99}}; got {value!r}.")
+        raise ArgumentError(f"{name} must be None or a dict such as {{'beta2': 0.99}}; got {_got(value)}.")
 
 
 def _learning_rate(name: str, value: Any) -> None:
     if isinstance(value, int | float):
         raise ArgumentError(
-            f"{name} says how the rate changes: {', '.join(map(repr, LEARNING_RATES))}, or a function; got {value!r}."
-            f" The rate itself is learning_rate_init={value!r}."
+            f"{name} says how the rate changes: {', '.join(map(repr, LEARNING_RATES))}, or a function; got"
+            f" {_got(value)}. The rate itself is learning_rate_init={_got(value)}."
         )
     if not callable(value):
         choose(name, value, LEARNING_RATES)
@@ -122,17 +130,17 @@ def _learning_rate(name: str, value: Any) -> None:
 
 def _callbacks(name: str, value: Any) -> None:
     if not isinstance(value, list | tuple) or not all(map(callable, value)):
-        raise ArgumentError(f"{name} must be a list of functions of an Epoch; got {value!r}.")
+        raise ArgumentError(f"{name} must be a list of functions of an Epoch; got {_got(value)}.")
 
 
 def _fraction(name: str, value: Any) -> None:
     if not as_share(name, value):
-        raise ArgumentError(f"{name} must be between 0 and 1; got {value!r}.")
+        raise ArgumentError(f"{name} must be between 0 and 1; got {_got(value)}.")
 
 
 def _class_weight(name: str, value: Any) -> None:
     if value != "balanced" and not isinstance(value, Mapping):
-        raise ArgumentError(f"{name} must be None, 'balanced', or a dict from class to weight; got {value!r}.")
+        raise ArgumentError(f"{name} must be None, 'balanced', or a dict from class to weight; got {_got(value)}.")
 
 
 def _loss(name: str, value: Any) -> None:
@@ -148,7 +156,7 @@ def _engine(name: str, value: Any) -> None:  # noqa: ARG001
 
 def _verbose(name: str, value: Any) -> None:
     if not isinstance(value, bool | np.bool_ | int):
-        raise ArgumentError(f"{name} must be True or False; got {value!r}.")
+        raise ArgumentError(f"{name} must be True or False; got {_got(value)}.")
 
 
 def _n_jobs(name: str, value: Any) -> None:  # noqa: ARG001
@@ -266,7 +274,10 @@ PARAMETERS: dict[str, Parameter] = {
     "dtype": Parameter(
         _dtype, '"float32" or "float64"; None is what X is, and float64 for whole numbers.', optional=True
     ),
-    "verbose": Parameter(_verbose, "whether to show a progress bar with the loss, the score and the time left."),
+    "verbose": Parameter(
+        _verbose,
+        "whether to show a progress bar with the loss, the score and the time left or, in a log, a line now and then.",
+    ),
     "callbacks": Parameter(
         _callbacks,
         "functions that are given each ``Epoch`` as it ends, when the estimator predicts with the weights of that"

@@ -7,7 +7,7 @@ import numpy as np
 
 from saiki.arrays import Array, Params
 from saiki.engines import reference
-from saiki.layers import Bidirectional, Layer, Network, Readout, Recurrent
+from saiki.layers import Bidirectional, Layer, Network, Recurrent
 from saiki.layers.bidirectional import DIRECTIONS
 from saiki.layers.recurrent import RecurrentTape
 
@@ -68,12 +68,6 @@ def units_of(layer: Layer, params: Params, state: Any, tape: Any, name: str = ""
     ]
 
 
-def head_of(units: list[Unit]) -> int:
-    """Return how many units there are before the time axis is read out."""
-    kinds = (unit.layer.kind if isinstance(unit.layer, Readout) else "each" for unit in units)
-    return next((i for i, kind in enumerate(kinds) if kind != "each"), len(units))
-
-
 def walk_back(units: list[Unit], dY: Array, tbptt: int | None) -> list[Part]:
     """Return what a backward pass finds in each unit."""
     parts: list[Part] = []
@@ -83,6 +77,11 @@ def walk_back(units: list[Unit], dY: Array, tbptt: int | None) -> list[Part]:
         parts.insert(0, Part(unit, dY, found, list(recurrences(unit, dY, tbptt))))
         dY = grads.X
     return parts
+
+
+def head_of(parts: list[Part]) -> int:
+    """Return how many units there are before the time axis is read out, by a ``Readout`` or by another layer."""
+    return next((i for i, part in enumerate(parts) if part.d_outputs.ndim != 3), len(parts))
 
 
 def recurrent_walk_back(units: list[Unit], dY: Array, tbptt: int | None) -> list[Recurrence]:
