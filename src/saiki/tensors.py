@@ -164,7 +164,7 @@ def _header(path: Path) -> tuple[Any, Any, dict[str, Array]]:
         raise FileError(f"{path} is a safetensors file, but none that saiki wrote.")
     if said["format"] != FORMAT:
         raise FileError(f"{path} is of format {said['format']!r:.20}; this saiki reads {FORMAT}. Update saiki.")
-    claimed = {
+    claimed: dict[str, Array] = {
         name: np.broadcast_to(np.zeros((), DTYPES[entry["dtype"]]), entry["shape"]) for name, entry in table.items()
     }
     if sum(array.nbytes for array in claimed.values()) != there - 8 - size:

@@ -57,7 +57,7 @@ def printed(arguments: list[str], encoding: str, monkeypatch: pytest.MonkeyPatch
         patch.setattr(sys, "argv", ["saiki", *arguments])
         with pytest.raises(SystemExit) as stop:
             cli.main()
-    out, err = (stream.buffer.getvalue().decode(encoding) for stream in streams)  # type: ignore[attr-defined]
+    out, err = (stream.buffer.getvalue().decode(encoding) for stream in streams)
     return int(stop.value.code or 0), out, err
 
 

@@ -1,6 +1,7 @@
 """``saiki inspect --with``: parts of a model that its file cannot hold."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,12 +27,13 @@ def folder(tmp_path: Path, rng: np.random.Generator) -> Path:
     """Return a folder with models, and a module with their own parts."""
     X = rng.standard_normal((9, 4, 1))
     cell, loss = saiki.cells.CELLS["simple"].with_activation("relu"), saiki.losses.huber(0.3)
-    for name, own in {
+    models: dict[str, dict[str, Any]] = {
         "cell": {"cell": cell},
         "both": {"cell": cell, "loss": loss},
         "loss": {"loss": loss},
         "none": {},
-    }.items():
+    }
+    for name, own in models.items():
         saiki.save(saiki.RNNRegressor(**QUICK, **own).fit(X, X[:, 0, 0]), tmp_path / name)
     np.savez(tmp_path / "data.npz", X=X, y=X[:, 0, 0])
     (tmp_path / "own_parts_of_a_test.py").write_text(PARTS)

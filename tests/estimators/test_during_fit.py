@@ -27,7 +27,7 @@ def same_numbers(one: Any, two: Any) -> bool:
 
 def epochs_of(name: str, X: Any, y: Any, n: int) -> list[Any]:
     """Return estimators that were stopped after 1, ..., n epochs of one fit."""
-    stops = [lambda epoch, n=n: epoch.count == n for n in range(1, n + 1)]  # type: ignore[misc]
+    stops = [lambda epoch, n=n: epoch.count == n for n in range(1, n + 1)]
     return [quick(name, max_iter=n, callbacks=[stop]).fit(X, y) for stop in stops]
 
 

@@ -45,6 +45,9 @@ REGRESSION_LOSSES = {
 }
 """The losses of any numbers, by name."""
 
+LONGEST_MESSAGE = 400
+"""The greatest number of characters of a message about a parameter."""
+
 AUTO_BATCH = 32
 """The batch size "auto", where there are so many sequences."""
 
@@ -56,7 +59,8 @@ def _got(value: Any) -> str:
 
 
 def _sizes(name: str, value: Any) -> None:
-    sizes = list(value) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else [value]
+    several = value.ndim == 1 if isinstance(value, np.ndarray) else isinstance(value, Sequence)
+    sizes = list(value) if several and not isinstance(value, str) else [value]
     for size in sizes or [None]:
         if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
             raise ArgumentError(
@@ -95,14 +99,14 @@ def _conv(name: str, value: Any) -> None:
 
 
 def _batch_size(name: str, value: Any) -> None:
-    if value != "auto":
+    if not isinstance(value, str) or value != "auto":
         as_count(name, value)
 
 
 def _dtype(name: str, value: Any) -> None:
     try:
-        known = np.dtype(value) in (np.float32, np.float64)
-    except TypeError:
+        known = isinstance(value, str | type | np.dtype) and np.dtype(value) in (np.float32, np.float64)
+    except (TypeError, ValueError):
         known = False
     if not known:
         raise ArgumentError(f"{name} must be None, 'float32' or 'float64'; got {_got(value)}.")
@@ -126,6 +130,11 @@ def _learning_rate(name: str, value: Any) -> None:
         )
     if not callable(value):
         choose(name, value, LEARNING_RATES)
+    elif not isinstance(rate := value(0), int | float | np.number):
+        raise ArgumentError(
+            f"{name} must be a function from the number of the update to the rate; got one that returns"
+            f" {type(rate).__name__} for 0."
+        )
 
 
 def _callbacks(name: str, value: Any) -> None:
@@ -139,7 +148,7 @@ def _fraction(name: str, value: Any) -> None:
 
 
 def _class_weight(name: str, value: Any) -> None:
-    if value != "balanced" and not isinstance(value, Mapping):
+    if not isinstance(value, Mapping) and not (isinstance(value, str) and value == "balanced"):
         raise ArgumentError(f"{name} must be None, 'balanced', or a dict from class to weight; got {_got(value)}.")
 
 
@@ -408,8 +417,14 @@ def check_rules(estimator: Any) -> None:
 def check_rule(estimator: Any, name: str, value: Any) -> None:
     """Raise an ``ArgumentError`` if a value breaks the rule of a parameter of an estimator."""
     rule, _, optional = estimator._parameters[name]
-    if value is not None or not optional:
+    if value is None and optional:
+        return
+    try:
         rule(name, value)
+    except ArgumentError as error:
+        if len(str(error)) > LONGEST_MESSAGE:  # it shows all of a large value
+            raise ArgumentError(f"{str(error)[:LONGEST_MESSAGE]} ...") from None
+        raise
 
 
 def optimizer_of(estimator: Any, n_updates: int | None, factor: float = 1.0) -> Optimizer:

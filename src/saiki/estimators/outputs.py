@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from saiki.arrays import Array, Params
-from saiki.errors import ArgumentError, ShapeError
+from saiki.errors import ArgumentError, DtypeError, ShapeError
 from saiki.estimators.base import Metadata, NetworkEstimator
 from saiki.estimators.inputs import Given, counting, read_weights
 from saiki.estimators.scaling import Scaling
@@ -89,7 +89,14 @@ class OutputsEstimator(NetworkEstimator):
                 f"{type(self).__name__} requires y to be passed, but the target y is None. Give a label or value for"
                 f" each {one}."
             )
-        y = y.to_numpy() if hasattr(y, "columns") else y if hasattr(y, "__len__") else np.asarray(y)
+        if hasattr(y, "toarray"):
+            raise DtypeError(f"y must be dense; got {type(y).__name__}. Use y.toarray() instead.")
+        try:
+            y = y.to_numpy() if hasattr(y, "columns") else y if hasattr(y, "__len__") else np.asarray(y)
+        except Exception as error:  # of whatever y is an object of
+            raise DtypeError(
+                f"y must be a list or an array; {type(y).__name__} fails to become one: {error}."
+            ) from error
         if np.ndim(y) == 0 if isinstance(y, np.ndarray) else isinstance(y, str):
             raise ShapeError(f"y must hold one entry for each {one}; got {y!r}.")
         inputs = self._read_inputs(X, metadata, reset)

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_array
 
 from saiki.arrays import Array
-from saiki.errors import ShapeError
+from saiki.errors import ArgumentError, DtypeError, ShapeError
 from saiki.estimators.base import Metadata
 from saiki.estimators.inputs import Given, check_even, read_per_row
 from saiki.estimators.outputs import OutputsEstimator
@@ -43,7 +43,14 @@ class Values(OutputsEstimator):
         if rows is None:
             check_even(y, inputs)
         options = {"ensure_2d": False, "ensure_all_finite": "allow-nan", "input_name": "y", "allow_nd": True}
-        values = check_array(y if rows is None else rows.values, dtype=np.float64, **options)
+        try:
+            values = check_array(y if rows is None else rows.values, dtype=np.float64, **options)
+        except (ValueError, OverflowError) as error:
+            raise ArgumentError(
+                f"y must hold numbers that are finite, or NaN for missing ones. {first_line(error)}"
+            ) from error
+        except TypeError as error:
+            raise DtypeError(f"y must hold numbers. {first_line(error)}") from error
         if values.ndim > 2:
             raise ShapeError(
                 f"y must hold one value, or a row of values, for each {one}; got shape {np.shape(y)}. For values of"
@@ -98,3 +105,8 @@ class Values(OutputsEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says, without the array that some show after it."""
+    return str(error).partition("\n")[0]
