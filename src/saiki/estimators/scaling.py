@@ -109,7 +109,7 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         learner = copy(self)  # an error leaves this one as it was
         sequences = read_sequences(learner, X, lengths, reset=True)
         learner.mean_, learner.scale_ = Scaling.of(sequences.X.values)
-        self.__dict__ = vars(learner)
+        self.__dict__ = learner.__dict__
         return self
 
     def transform(self, X: Any, lengths: npt.ArrayLike | None = None) -> Any:

@@ -28,7 +28,7 @@ from saiki.training.examples import Examples, Ragged
 
 OPTIMIZERS: dict[str, Callable[[float], Optimizer]] = {"sgd": sgd, "adagrad": adagrad}
 
-INITIALIZERS = {"simple": None, "xavier": xavier, "he": he}  # "simple" needs sigma
+INITIALIZERS: dict[str, Callable[[float], Any]] = {"simple": normal, "xavier": lambda _: xavier, "he": lambda _: he}
 
 
 @final
@@ -131,12 +131,12 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
         check_parameters(self)
         learner = copy(self)  # an error or Ctrl-C leaves this one as it was
         learner._learn(X, y, sample_weight, X_val, y_val)
-        self.__dict__ = vars(learner)
+        self.__dict__ = learner.__dict__
         return self
 
     def _learn(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> None:
         optimizer = OPTIMIZERS[self.optimizer](self.lr)
-        scheme = normal(self.sigma) if self.initializer == "simple" else INITIALIZERS[self.initializer]
+        scheme = INITIALIZERS[self.initializer](self.sigma)
         x, labels, weight = self._examples(X, y, sample_weight, reset=True)
         self.classes_, classes = np.unique(labels, return_inverse=True)
         learnt, watched = _examples(x, classes.reshape(labels.shape), weight), None
