@@ -162,7 +162,7 @@ class BagClassifier(Labels, BagEstimator):
         clip_norm: float | None = None, batch_size: Any = 8, max_iter: int = 40, shuffle: bool = True,
         tol: float = 1e-4, n_iter_no_change: int = 50, early_stopping: bool = False, validation_fraction: float = 0.2,
         warm_start: bool = False, random_state: Any = 0, engine: Any = None, n_jobs: Any = 1, dtype: Any = None,
-        verbose: bool = False, callbacks: Any = None,
+        verbose: bool = False, callbacks: Any = None, scoring: Any = None,
     ) -> None:  # fmt: skip
         hold(self, locals())
 
@@ -187,7 +187,7 @@ class BagRegressor(Values, BagEstimator):
         clip_norm: float | None = None, batch_size: Any = 8, max_iter: int = 60, shuffle: bool = True,
         tol: float = 1e-4, n_iter_no_change: int = 50, early_stopping: bool = False, validation_fraction: float = 0.2,
         warm_start: bool = False, random_state: Any = 0, engine: Any = None, n_jobs: Any = 1, dtype: Any = None,
-        verbose: bool = False, callbacks: Any = None,
+        verbose: bool = False, callbacks: Any = None, scoring: Any = None,
     ) -> None:  # fmt: skip
         hold(self, locals())
 
@@ -237,7 +237,7 @@ class BagsFromBags(NetworkEstimator):
         self, solver: Any = "sgd", solver_options: Any = None, learning_rate: Any = "constant",
         learning_rate_init: float = 0.3, alpha: float = 0.0, clip_norm: float | None = None, batch_size: Any = 8,
         max_iter: int = 40, shuffle: bool = True, tol: float = 1e-9, n_iter_no_change: int = 50,
-        early_stopping: bool = False, validation_fraction: float = 0.2, warm_start: bool = False,
+        early_stopping: bool = False, validation_fraction: float = 0.2, scoring: Any = None, warm_start: bool = False,
         random_state: Any = 0, engine: Any = None, n_jobs: Any = 1, dtype: Any = None, verbose: bool = False,
         callbacks: Any = None,
     ) -> None:  # fmt: skip

@@ -60,13 +60,13 @@ def test_it_agrees_with_the_classifier_of_the_house(rng: np.random.Generator) ->
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"n_nodes": 0}, "n_units must be"),
+        ({"n_nodes": 0}, "n_nodes must be"),
         ({"activation": "soft"}, "activation must be one of"),
         ({"output": "mean"}, "output must be one of 'last', 'each'"),
         ({"initializer": "glorot"}, "initializer must be one of 'simple', 'xavier', 'he'"),
         ({"sigma": 0}, "sigma must be"),
         ({"optimizer": "adam"}, "optimizer must be one of 'sgd', 'adagrad'"),
-        ({"lr": -1}, "learning_rate must be a positive"),
+        ({"lr": -1}, "lr must be a positive"),
         ({"epochs": 0}, "epochs must be"),
         ({"batch_size": 0}, "batch_size must be"),
     ],
@@ -79,7 +79,7 @@ def test_wrong_parameters(changes: dict[str, Any], message: str) -> None:
 def test_wrong_input(rng: np.random.Generator) -> None:
     X = rng.standard_normal((4, 3, 1))
     model = saiki.ScratchSimpleRNNClassifier(epochs=1)
-    with pytest.raises(saiki.ShapeError, match="one length; for others use RNNClassifier"):
+    with pytest.raises(saiki.ShapeError, match="one length, at least one step; for others use RNNClassifier"):
         model.fit([np.ones((2, 1)), np.ones((3, 1))], [0, 1])
     with pytest.raises(saiki.ShapeError, match="one label for each of the 4 sequences"):
         model.fit(X, [0, 1, 0])

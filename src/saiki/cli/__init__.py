@@ -1,6 +1,9 @@
 """The ``saiki`` command."""
 
+import os
 import sys
+from contextlib import suppress
+from io import TextIOWrapper
 
 import click
 from click.exceptions import NoArgsIsHelpError
@@ -25,9 +28,18 @@ saiki.add_command(tree)
 
 
 def main() -> None:
-    """Run the command; whatever goes wrong is one line and an exit code."""
+    """Run the command; whatever goes wrong is one line and an exit code.
+
+    What the terminal cannot print is escaped, with a backslash, and never an error.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        sys.exit(saiki.main(standalone_mode=False))
+        code = saiki.main(standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where an error is caught
+        sys.exit(code)
     except NoArgsIsHelpError as error:
         error.show()
         sys.exit(USAGE)
@@ -35,6 +47,8 @@ def main() -> None:
         _stop(error.format_message(), error.exit_code)
     except ArgumentError as error:
         _stop(str(error), USAGE)
+    except BrokenPipeError:  # as in ``saiki inspect ... | head -1``
+        _leave(FAILED)
     except (SaikiError, OSError) as error:
         _stop(str(error), FAILED)
     except MemoryError as error:
@@ -44,5 +58,18 @@ def main() -> None:
 
 
 def _stop(message: str, code: int) -> None:
-    click.echo(f"saiki: {' '.join(message.split())}", err=True)
+    if sys.stderr is not None:
+        with suppress(OSError):  # click.echo would write UTF-8 to a terminal that knows ASCII alone
+            print(f"saiki: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    _leave(code)
+
+
+def _leave(code: int) -> None:
+    """Exit; what cannot be written to standard output any more is dropped, or Python would complain at its end."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)

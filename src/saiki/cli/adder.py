@@ -177,7 +177,7 @@ def train_and_watch(history: History, every: int) -> Params:
             history.held_out_iteration.append(step.iteration)
             history.held_out_accuracy.append(float(right.mean()))
         if step.iteration % every == 0 or step.iteration == total:
-            print(example(experiment, step))
+            print(example(experiment, step), flush=True)
     return step.params
 
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from saiki.arrays import Params
 from saiki.cli.data import Data, read_data
 from saiki.cli.outputs import PictureFile, writing
+from saiki.cli.own import load_with
 from saiki.errors import ArgumentError, DtypeError, SaikiError, ShapeError
 from saiki.explain.matrices import Matrix, of_delta, of_lags, of_quantity, of_weights
 from saiki.explain.microscope import QUANTITIES, trace
@@ -156,6 +157,13 @@ HELP = "\b\n" + "\n".join(f"  {name:<11}{view.help}" for name, view in VIEWS.ite
 @click.option("--time", help="Of a table: the column to sort steps by; text: ISO 8601.")
 @click.option("--feature", "features", multiple=True, help="Of a table: a column of features; repeatable.")
 @click.option("--target", help="Of a table: the column of the target.")
+@click.option(
+    "--with",
+    "parts",
+    metavar="[PARAMETER=]MODULE:NAME",
+    multiple=True,
+    help="A part of your own that MODEL needs, such as mycells:my_cell; repeatable.",
+)
 @click.option("--picture", type=PictureFile(), help="Draw into this file, not in the terminal.")
 def inspect(
     model: Path,
@@ -168,6 +176,7 @@ def inspect(
     time: str | None,
     features: tuple[str, ...],
     target: str | None,
+    parts: tuple[str, ...],
     picture: Path | None,
 ) -> None:
     """Look into a MODEL that saiki.save has written, and at what it does with DATA.
@@ -180,7 +189,7 @@ def inspect(
     columns = {"id": id_, "time": time, "features": features, "target": target}
     if data is None and any(columns.values()):
         raise click.UsageError("--id, --time, --feature and --target go with DATA, a table.")
-    estimator = import_module("saiki").load(model)
+    estimator = load_with(model, parts)
     if not hasattr(estimator, "network_problem"):
         raise ArgumentError(f"{model} holds a {type(estimator).__name__}, which has no network to look into.")
     network, params, *_ = estimator.network_problem()

@@ -8,7 +8,6 @@ from typing import Any, final
 
 import click
 from click.core import ParameterSource
-from rich.markup import escape
 
 from saiki.cli.outputs import OutputFile, PictureFile, kept, settings_of, write_json, writing
 from saiki.tasks.found import ArithmeticExperiment, Found
@@ -152,7 +151,7 @@ def join(quiz: Quiz, record: Record) -> None:
     width, header = max(map(len, JOINS)), _columns(quiz.test_depths)
     _print_row("", width, header, header)
     for name in JOINS:
-        for step in progress(quiz.run(name), quiz.n_updates, escape(name)):
+        for step in progress(quiz.run(name), quiz.n_updates, name):
             params = step.params
         record.joined[name] = quiz.by_depth(name, params)
         _print_row(name, width, _shares(record.joined[name], quiz.test_depths), header)
@@ -197,7 +196,7 @@ def find(experiment: ArithmeticExperiment, record: Record) -> None:
 
 def _drawn(tree: Tree) -> str:
     """Return a tree with lines; in brackets, where no lines can be printed."""
-    return tree.drawn() if (sys.stdout.encoding or "utf-8").lower().startswith("utf") else str(tree)
+    return tree.drawn() if (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf") else str(tree)
 
 
 def _columns(depths: Sequence[int]) -> list[str]:

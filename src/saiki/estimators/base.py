@@ -2,10 +2,10 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, final
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from saiki.arrays import Array, Params
 from saiki.engines.threads import limit_threads
-from saiki.errors import ArgumentError
+from saiki.errors import ArgumentError, FileError
 from saiki.estimators.callbacks import CallbackSupportMixin, Listeners
 from saiki.estimators.inputs import Words
 from saiki.estimators.named import FrameSequences
@@ -24,17 +24,20 @@ from saiki.estimators.options import (
     PARAMETERS,
     Parameter,
     batch_size_of,
+    check_given,
     check_parameters,
     optimizer_of,
+    optimizers_of,
     stopping_of,
     tbptt_of,
 )
+from saiki.estimators.scoring import Scorer, UserData, evaluate_scorer, scorer_of
 from saiki.initializers import Parameter as Weight
 from saiki.initializers import Scheme
 from saiki.losses import Loss
 from saiki.optimizers import Optimizer
 from saiki.training.checkpoint import Checkpoint, description
-from saiki.training.epochs import Epoch, Stopping, epochs
+from saiki.training.epochs import Epoch, Stopping, epochs, fits
 from saiki.training.examples import Examples
 from saiki.training.loop import Trainable
 from saiki.training.progress import progress
@@ -77,6 +80,9 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     parameters describe, and how well it does are for others to say.
 
     Everything that it has learnt follows from the attributes ``learnt``, which are what ``saiki.save`` keeps.
+
+    A fit trains a copy. After each epoch the estimator takes over all that the copy has learnt, at once: whatever a
+    callback, a scorer or an interrupted user looks at belongs to one epoch of one fit.
     """
 
     learnt: ClassVar[tuple[str, ...]]
@@ -89,7 +95,7 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     @abstractmethod
     def _read(self, X: Any, y: Any, metadata: Metadata, reset: bool, fitting: bool, learns: bool = True) -> Examples:
-        """Return checked examples, without those that have no target.
+        """Return checked examples, those that have no target among them.
 
         Args:
             X: the inputs.
@@ -150,64 +156,121 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _fit(self, X: Any, y: Any, metadata: Metadata, validation_data: Any, checkpoint: Checkpointed) -> None:
         """Train from the beginning or, with ``warm_start``, from where the last fit ended."""
         check_parameters(self)
+        scorer = scorer_of(self, self.early_stopping or validation_data is not None)
         fresh = not (self.warm_start and hasattr(self, "_epoch"))
-        with self._all_or_nothing():
-            examples = self._read(X, y, metadata, fresh, True)
-            validation = None
-            if validation_data is not None:
-                validation = self._read(*_validation_parts(validation_data, metadata), False, True, False)
-            run = {} if checkpoint is None else self._run(examples, validation, fresh)
-            given = {name: value for name, value in metadata.items() if value is not None}
-            listeners = Listeners(self, self.max_iter, {"X": X, "y": y, "metadata": given or None})
-            with nullcontext() if checkpoint is None else Checkpoint.opened(checkpoint, run) as kept:
-                seed = check_random_state(self.random_state).randint(2**31, size=4).tolist()
-                found = kept.read() if kept else None
-                rng = np.random.default_rng(seed if found is None else found.seed)
-                if self.early_stopping and validation is None:
-                    examples, validation = self._split(examples, rng)
-                batches = -(-len(examples) // batch_size_of(self, len(examples)))
-                optimizer = optimizer_of(self, self.max_iter * batches)
-                start = self._start(examples, optimizer, rng, fresh, tuple(seed))
-                if not fresh:
-                    start = replace(start, optimizer_state=optimizer.init(start.params))
-                self._train(found or start, examples, validation, optimizer, stopping_of(self), kept, listeners)
+        copied = self._copy(fresh)
+        examples, rows = copied._read_existing(X, y, metadata, fresh, True)
+        validation, held = None, None
+        if validation_data is not None:
+            parts = _validation_parts(validation_data, metadata)
+            validation, held_rows = copied._read_existing(*parts, False, True, False)
+            held = *parts, held_rows
+        run = {} if checkpoint is None else copied._run(examples, validation, fresh)
+        given = {name: value for name, value in metadata.items() if value is not None}
+        listeners = Listeners(self, self.max_iter, {"X": X, "y": y, "metadata": given or None})
+        with nullcontext() if checkpoint is None else Checkpoint.opened(checkpoint, run) as kept:
+            seed = check_random_state(self.random_state).randint(2**31, size=4).tolist()
+            found = kept.read() if kept else None
+            rng = np.random.default_rng(seed if found is None else found.seed)
+            if self.early_stopping and validation is None:
+                learnt, set_aside = self._split(examples, rng)
+                held = X, y, metadata, rows[set_aside]
+                examples, validation = examples.select(learnt), examples.select(set_aside)
+            batches = -(-len(examples) // batch_size_of(self, len(examples)))
+            optimizer = optimizers_of(self, self.max_iter * batches)
+            start = copied._start(examples, rng, fresh, tuple(seed))
+            start = replace(start, optimizer_state=optimizer(start).init(start.params))
+            if found is not None and not _is_sound(found, start):
+                raise FileError(f"checkpoint {checkpoint!r} holds no epoch of this fit. Give another path.")
+            score = None
+            if validation is not None and held is not None:
+                score = copied._scoring(validation, scorer, UserData.of_rows(*held) if scorer else None)
+            self._train(copied, found or start, examples, optimizer, stopping_of(self), score, kept, listeners)
 
     @final
-    def _partial_fit(self, X: Any, y: Any, metadata: Metadata) -> None:
-        """Learn from the examples once, going on from whatever has been learnt before."""
+    def _partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        metadata: Metadata,
+        prepare: Callable[[Self], object] = lambda copied: None,  # noqa: ARG005
+    ) -> None:
+        """Learn from the examples once, going on from whatever has been learnt before.
+
+        Args:
+            X: the inputs.
+            y: the targets.
+            metadata: what came beside them.
+            prepare: what is to be done first to the copy that is trained.
+        """
         check_parameters(self)
         if self.early_stopping:
             raise ArgumentError(
                 f"early_stopping must be False for partial_fit, which sees every {self._words.one} once."
             )
         fresh = not hasattr(self, "_epoch")
-        with self._all_or_nothing():
-            examples = self._read(X, y, metadata, fresh, True)
-            optimizer = optimizer_of(self, None)
-            seed = check_random_state(self.random_state).randint(2**31, size=4).tolist()
-            start = self._start(examples, optimizer, np.random.default_rng(seed), fresh, tuple(seed))
-            self._train(start, examples, None, optimizer, Stopping(1, 1, 0.0), None, None)
+        copied = self._copy(fresh)
+        prepare(copied)
+        examples, _ = copied._read_existing(X, y, metadata, fresh, True)
+        optimizer = optimizer_of(self, None)
+        seed = check_random_state(self.random_state).randint(2**31, size=4).tolist()
+        start = copied._start(examples, np.random.default_rng(seed), fresh, tuple(seed))
+        if fresh:
+            start = replace(start, optimizer_state=optimizer.init(start.params))
+        self._train(copied, start, examples, lambda _: optimizer, Stopping(1, 1, 0.0), None, None, None)
 
     @final
-    @contextmanager
-    def _all_or_nothing(self) -> Iterator[None]:
-        """Leave the estimator as it was if an error comes before anything has been learnt."""
-        names = (*self.learnt, "network_")
-        before = {name: vars(self)[name] for name in names if name in vars(self)}
-        try:
-            yield
-        except BaseException:
-            if vars(self).get("_epoch") is before.get("_epoch"):
-                for name in names:
-                    self.__dict__.pop(name, None)
-                self.__dict__.update(before)
-            raise
+    def _copy(self, fresh: bool) -> Self:
+        """Return a copy to train: with all that was learnt before, or to begin ``fresh``."""
+        copied = object.__new__(type(self))
+        left_out = self._learnt() if fresh else ()
+        copied.__dict__ = {name: value for name, value in vars(self).items() if name not in left_out}
+        return copied
 
     @final
-    def _start(
-        self, examples: Examples, optimizer: Optimizer, rng: np.random.Generator, fresh: bool, seed: tuple[int, ...]
-    ) -> Epoch:
-        """Return where training begins: with new weights and scales, or where it ended before."""
+    def _take_over(self, copied: Self, epoch: Epoch) -> None:
+        """Become what the copy that is trained has learnt up to an epoch.
+
+        One assignment does it, so that not even Ctrl-C leaves a part of it without the rest.
+        """
+        own = {name: value for name, value in vars(self).items() if name not in self._learnt()}
+        self.__dict__ = own | copied._learnt() | copied.following(epoch)
+
+    @final
+    def _learnt(self) -> dict[str, Any]:
+        """Return the attributes that a fit has set."""
+        names = {*self.learnt, "network_", *(self.following(self._epoch) if hasattr(self, "_epoch") else ())}
+        return {name: value for name, value in vars(self).items() if name in names}
+
+    @final
+    def _scoring(self, validation: Examples, scorer: Scorer | None, data: UserData | None) -> Callable[[Epoch], float]:
+        """Return the function that gives the score of an epoch on validation data, which are ``data`` for a scorer."""
+
+        def score(epoch: Epoch) -> float:
+            if scorer is None or data is None:
+                return float(self._score_of(epoch.params, validation))
+            seen = self._copy(False)
+            seen.__dict__ |= self.following(_alone(epoch))
+            return evaluate_scorer(scorer, seen, data)
+
+        return score
+
+    @final
+    def _read_existing(
+        self, X: Any, y: Any, metadata: Metadata, reset: bool, fitting: bool, learns: bool = True
+    ) -> tuple[Examples, Array]:
+        """Return the checked examples that have a target with a weight above zero, and which of those given they are.
+
+        The arguments are those of ``_read``.
+        """
+        examples = self._read(X, y, metadata, reset, fitting, learns)
+        exists = examples.weights > 0
+        rows = np.flatnonzero(exists)
+        return (examples if exists.all() else examples.select(rows)), rows
+
+    @final
+    def _start(self, examples: Examples, rng: np.random.Generator, fresh: bool, seed: tuple[int, ...]) -> Epoch:
+        """Return where training begins: where it ended before, or with new weights and scales and no optimizer yet."""
         if not fresh:
             if self._network() != self.network_:
                 raise ArgumentError(
@@ -220,53 +283,48 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         self._look_at(examples)
         self.network_ = self._network()
         params = self.network_.init(rng, dtype=examples.X.dtype if self.dtype is None else self.dtype)
-        return Epoch(0, params, optimizer.init(params), dict(rng.bit_generator.state), seed)
+        return Epoch(0, params, None, dict(rng.bit_generator.state), seed)
 
     @final
     def _train(
         self,
+        copied: Self,
         epoch: Epoch,
         examples: Examples,
-        validation: Examples | None,
-        optimizer: Optimizer,
+        optimizer: Callable[[Epoch], Optimizer],
         stopping: Stopping,
+        score: Callable[[Epoch], float] | None,
         checkpoint: Checkpoint | None,
         listeners: Listeners | None,
     ) -> None:
-        """Run epochs; whatever happens, what the last one that ended has learnt is kept."""
-
-        def score(params: Params) -> float:
-            assert validation is not None
-            return self._score_of(params, validation)
-
-        examples = self._prepared(examples, epoch.params)
+        """Train the copy, epoch by epoch; whatever happens, all that it learnt up to the last one is kept."""
+        examples = copied._prepared(examples, epoch.params)
         stream = epochs(
-            epoch, self.network_, examples, optimizer, self._loss(), stopping,
-            batch_size_of(self, len(examples)), self.shuffle, None if validation is None else score,
-            self.engine, tbptt_of(self),
+            epoch, copied.network_, examples, optimizer, copied._loss(), stopping,
+            batch_size_of(self, len(examples)), self.shuffle, score, self.engine, tbptt_of(self),
         )  # fmt: skip
         if self.verbose:
-            stream = progress(stream, stopping.max_iter - epoch.count, "epochs")
+            stream = progress(stream, stopping.max_iter, "epoch", silent=0.0, before=epoch.count)
         try:
             with limit_threads(self.n_jobs):
                 for epoch in stream:
-                    attributes = self.following(epoch)
-                    stop = [callback(epoch) for callback in self.callbacks or ()]
+                    self._take_over(copied, _alone(epoch))
+                    stop = [callback(epoch) for callback in copied.callbacks or ()]
                     if listeners is not None:
-                        stop.append(listeners.epoch(attributes))
+                        stop.append(listeners.epoch(self._learnt()))
                     if checkpoint is not None:
                         checkpoint.keep(epoch)
                     if any(isinstance(said, bool | np.bool_) and said for said in stop):
                         break
         finally:
             if epoch.count:
-                self.__dict__.update(self.following(epoch))
+                self._take_over(copied, epoch)
         if listeners is not None:
-            listeners.end(self.following(epoch))
+            listeners.end(self._learnt())
 
     @final
-    def _split(self, examples: Examples, rng: np.random.Generator) -> tuple[Examples, Examples]:
-        """Return most of the examples for training, and the rest for validation."""
+    def _split(self, examples: Examples, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Return which of the examples are for training, most of them, and which for validation."""
         order = self._by_class(examples, rng.permutation(len(examples)))
         n, n_held = len(order), max(2, int(np.ceil(self.validation_fraction * len(examples))))
         if n_held >= n:
@@ -276,7 +334,7 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             )
         held = np.zeros(len(examples), bool)
         held[order[((np.arange(n_held) + 0.5) * n / n_held).astype(int)]] = True  # so that each class gives its share
-        return examples.select(np.flatnonzero(~held)), examples.select(np.flatnonzero(held))
+        return np.flatnonzero(~held), np.flatnonzero(held)
 
     @final
     def _run(self, examples: Examples, validation: Examples | None, fresh: bool) -> dict[str, str]:
@@ -297,7 +355,8 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _scored(self, X: Any, y: Any, metadata: Metadata) -> float:
         """Return the score on whatever users hand in."""
         check_is_fitted(self)
-        return self._score_of(self.params_, self._read(X, y, metadata, False, False, False))
+        examples, _ = self._read_existing(X, y, metadata, False, False, False)
+        return self._score_of(self.params_, examples)
 
     @final
     def _problem(self, X: Any, y: Any, metadata: Metadata) -> NetworkProblem:
@@ -311,10 +370,11 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         if X is None:
             return NetworkProblem(self.network_, self.params_)
         model = self if fitted else clone(self)
-        examples = model._read(X, y, metadata, not fitted, not fitted)
+        examples, _ = model._read_existing(X, y, metadata, not fitted, not fitted)
         params = self.params_ if fitted else None
+        check_given(model, ["loss"])
         if params is None:
-            params = model._start(examples, optimizer_of(self, 1), np.random.default_rng(0), True, ()).params
+            params = model._start(examples, np.random.default_rng(0), True, ()).params
         batch = model._prepared(examples, params).batch(np.arange(len(examples)))
         return NetworkProblem(
             model.network_, params, batch.X, batch.y, model._loss(), batch.lengths, batch.sample_weight
@@ -322,6 +382,19 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "params_")
+
+
+def _is_sound(found: Epoch, start: Epoch) -> bool:
+    """Whether the epoch in a checkpoint is one of a fit that began like this one; anything may stand in a file."""
+    try:
+        return fits(found, start.params, start.optimizer_state)
+    except Exception:
+        return False
+
+
+def _alone(epoch: Epoch) -> Epoch:
+    """Return an epoch without the best weights so far, so that an estimator follows from its own."""
+    return replace(epoch, best=None)
 
 
 def hold(estimator: NetworkEstimator, parameters: dict[str, Any]) -> None:

@@ -64,6 +64,7 @@ class RNNClassifier(ClassifierMixin, Labels, SequenceEstimator):
         n_iter_no_change: int = 10,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
+        scoring: str | Callable[..., Any] | None = None,
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         scale_inputs: bool = True,
         warm_start: bool = False,

@@ -2,7 +2,7 @@
 
 import math
 import numbers
-from typing import Any, final
+from typing import Any, Self, final
 
 import numpy as np
 
@@ -30,10 +30,12 @@ class Labels(OutputsEstimator):
     @final
     def _partial_fit_labels(self, X: Any, y: Any, metadata: Metadata, classes: Any) -> None:
         """Learn from the examples once; ``classes``, if given, are all that there will be."""
-        with self._all_or_nothing():
+
+        def prepare(copied: Self) -> None:
             if classes is not None:
-                self._expect(classes)
-            self._partial_fit(X, y, metadata)
+                copied._expect(classes)
+
+        self._partial_fit(X, y, metadata, prepare)
 
     @final
     def _labels(self, X: Any, metadata: Metadata) -> Any:

@@ -1,9 +1,11 @@
 """The parameters of the estimators: the rule of each, and the optimizer and the stopping that they describe."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from textwrap import fill
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, final
 
 import numpy as np
 
@@ -13,11 +15,12 @@ from saiki.cells import Cell, as_cell
 from saiki.engines import get_engine
 from saiki.engines.threads import limit_threads
 from saiki.errors import ArgumentError, choose
+from saiki.estimators.scoring import check_scoring
 from saiki.layers.readout import KINDS
 from saiki.losses import LOSSES, Loss
 from saiki.maths import ACTIVATIONS
 from saiki.optimizers import OPTIMIZERS, Optimizer, Schedule
-from saiki.training.epochs import Stopping
+from saiki.training.epochs import Epoch, Stopping, n_plateaus
 
 T = TypeVar("T")
 
@@ -25,8 +28,15 @@ LEARNING_RATES: dict[str, Callable[[float, int], Schedule]] = {
     "constant": lambda rate, updates: optimizers.constant(rate),  # noqa: ARG005
     "cosine": optimizers.cosine,
     "step": lambda rate, updates: optimizers.step(rate, max(1, updates // 3)),
+    "plateau": lambda rate, updates: optimizers.constant(rate),  # noqa: ARG005  # ``optimizers_of`` makes it smaller
 }
 """The learning rate over a fit of so many updates, by name; "step" divides it by 10 after each third."""
+
+PLATEAU_FACTOR, MOST_PLATEAUS = 0.1, 8
+"""The factor of the learning rate after each plateau, that of ``ReduceLROnPlateau`` in PyTorch and Keras.
+
+After so many it stays, as PyTorch ignores changes below 1e-8: a still smaller rate would change no weight.
+"""
 
 FALLING = "cosine", "step"
 
@@ -35,15 +45,27 @@ REGRESSION_LOSSES = {
 }
 """The losses of any numbers, by name."""
 
+LONGEST_MESSAGE = 400
+"""The greatest number of characters of a message about a parameter."""
+
 AUTO_BATCH = 32
 """The batch size "auto", where there are so many sequences."""
 
 
+def _got(value: Any) -> str:
+    """Return what was given as a message shows it: short, and without addresses."""
+    text = repr(value)
+    return text if len(text) < 200 and " at 0x" not in text else type(value).__name__
+
+
 def _sizes(name: str, value: Any) -> None:
-    sizes = list(value) if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str) else [value]
+    several = value.ndim == 1 if isinstance(value, np.ndarray) else isinstance(value, Sequence)
+    sizes = list(value) if several and not isinstance(value, str) else [value]
     for size in sizes or [None]:
         if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-            raise ArgumentError(f"{name} must be a whole number of at least 1, or several as (64, 32); got {value!r}.")
+            raise ArgumentError(
+                f"{name} must be a whole number of at least 1, or several as (64, 32); got {_got(value)}."
+            )
 
 
 def _cells(name: str, value: Any) -> None:
@@ -51,43 +73,43 @@ def _cells(name: str, value: Any) -> None:
         if not isinstance(cell, str | Cell):
             raise ArgumentError(
                 f"{name} must be the name of a cell, such as 'gru' or 'lstm', a saiki.Cell, or a list of them; got"
-                f" {cell!r}."
+                f" {_got(cell)}."
             )
         as_cell(cell)
 
 
 def _flag(name: str, value: Any) -> None:
     if not isinstance(value, bool | np.bool_):
-        raise ArgumentError(f"{name} must be True or False; got {value!r}.")
+        raise ArgumentError(f"{name} must be True or False; got {_got(value)}.")
 
 
 def _not_negative(name: str, value: Any) -> None:
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not number or not 0 <= value < np.inf:
-        raise ArgumentError(f"{name} must be 0 or a positive, finite number; got {value!r}.")
+        raise ArgumentError(f"{name} must be 0 or a positive, finite number; got {_got(value)}.")
 
 
 def _conv(name: str, value: Any) -> None:
     if not isinstance(value, list | tuple) or len(value) not in (2, 3):
         raise ArgumentError(
-            f"{name} must be None, (n_filters, kernel_size) or (n_filters, kernel_size, stride); got {value!r}."
+            f"{name} must be None, (n_filters, kernel_size) or (n_filters, kernel_size, stride); got {_got(value)}."
         )
     for number in value:
         as_count(name, number)
 
 
 def _batch_size(name: str, value: Any) -> None:
-    if value != "auto":
+    if not isinstance(value, str) or value != "auto":
         as_count(name, value)
 
 
 def _dtype(name: str, value: Any) -> None:
     try:
-        known = np.dtype(value) in (np.float32, np.float64)
-    except TypeError:
+        known = isinstance(value, str | type | np.dtype) and np.dtype(value) in (np.float32, np.float64)
+    except (TypeError, ValueError):
         known = False
     if not known:
-        raise ArgumentError(f"{name} must be None, 'float32' or 'float64'; got {value!r}.")
+        raise ArgumentError(f"{name} must be None, 'float32' or 'float64'; got {_got(value)}.")
 
 
 def _solver(name: str, value: Any) -> None:
@@ -97,32 +119,37 @@ def _solver(name: str, value: Any) -> None:
 
 def _solver_options(name: str, value: Any) -> None:
     if not isinstance(value, Mapping):
-        raise ArgumentError(f"{name} must be None or a dict such as {{'beta2': 0.99}}; got {value!r}.")
+        raise ArgumentError(f"{name} must be None or a dict such as {{'beta2': 0.99}}; got {_got(value)}.")
 
 
 def _learning_rate(name: str, value: Any) -> None:
     if isinstance(value, int | float):
         raise ArgumentError(
-            f"{name} says how the rate changes: {', '.join(map(repr, LEARNING_RATES))}, or a function; got {value!r}."
-            f" The rate itself is learning_rate_init={value!r}."
+            f"{name} says how the rate changes: {', '.join(map(repr, LEARNING_RATES))}, or a function; got"
+            f" {_got(value)}. The rate itself is learning_rate_init={_got(value)}."
         )
     if not callable(value):
         choose(name, value, LEARNING_RATES)
+    elif not isinstance(rate := value(0), int | float | np.number):
+        raise ArgumentError(
+            f"{name} must be a function from the number of the update to the rate; got one that returns"
+            f" {type(rate).__name__} for 0."
+        )
 
 
 def _callbacks(name: str, value: Any) -> None:
     if not isinstance(value, list | tuple) or not all(map(callable, value)):
-        raise ArgumentError(f"{name} must be a list of functions of an Epoch; got {value!r}.")
+        raise ArgumentError(f"{name} must be a list of functions of an Epoch; got {_got(value)}.")
 
 
 def _fraction(name: str, value: Any) -> None:
     if not as_share(name, value):
-        raise ArgumentError(f"{name} must be between 0 and 1; got {value!r}.")
+        raise ArgumentError(f"{name} must be between 0 and 1; got {_got(value)}.")
 
 
 def _class_weight(name: str, value: Any) -> None:
     if not isinstance(value, Mapping) and not (isinstance(value, str) and value == "balanced"):
-        raise ArgumentError(f"{name} must be None, 'balanced', or a dict from class to weight; got {value!r}.")
+        raise ArgumentError(f"{name} must be None, 'balanced', or a dict from class to weight; got {_got(value)}.")
 
 
 def _loss(name: str, value: Any) -> None:
@@ -138,7 +165,7 @@ def _engine(name: str, value: Any) -> None:  # noqa: ARG001
 
 def _verbose(name: str, value: Any) -> None:
     if not isinstance(value, bool | np.bool_ | int):
-        raise ArgumentError(f"{name} must be True or False; got {value!r}.")
+        raise ArgumentError(f"{name} must be True or False; got {_got(value)}.")
 
 
 def _n_jobs(name: str, value: Any) -> None:  # noqa: ARG001
@@ -200,7 +227,9 @@ PARAMETERS: dict[str, Parameter] = {
     "learning_rate": Parameter(
         _learning_rate,
         'how the learning rate changes over a fit: "constant", "cosine" down to zero, "step" to a tenth after each'
-        " third, or a function from the number of the update to the rate.",
+        ' third, "plateau" to a tenth whenever the validation score, or the training loss without validation data, has'
+        " not improved by more than ``tol`` for more than ``n_iter_no_change // 2`` epochs in a row; or a function from"
+        " the number of the update to the rate. Each fit begins anew; ``partial_fit`` keeps the rate where it begins.",
     ),
     "learning_rate_init": Parameter(as_positive, "the learning rate at the beginning."),
     "alpha": Parameter(_not_negative, "the L2 penalty: so much times each weight is added to its gradient."),
@@ -228,6 +257,13 @@ PARAMETERS: dict[str, Parameter] = {
     "validation_fraction": Parameter(
         _fraction, "the share of the sequences set aside for ``early_stopping`` if ``fit`` is given no validation data."
     ),
+    "scoring": Parameter(
+        check_scoring,
+        "how the validation data are scored after each epoch, higher being better: the name of one of scikit-learn's"
+        " scorers, or a function ``scorer(estimator, X, y)`` of the estimator as it is after the epoch; None is its own"
+        " ``score``.",
+        optional=True,
+    ),
     "class_weight": Parameter(
         _class_weight,
         'how much each class counts: a dict from label to weight, or "balanced", so that all classes count alike; None'
@@ -247,10 +283,14 @@ PARAMETERS: dict[str, Parameter] = {
     "dtype": Parameter(
         _dtype, '"float32" or "float64"; None is what X is, and float64 for whole numbers.', optional=True
     ),
-    "verbose": Parameter(_verbose, "whether to show a progress bar with the loss, the score and the time left."),
+    "verbose": Parameter(
+        _verbose,
+        "whether to show a progress bar with the loss, the score and the time left or, in a log, a line now and then.",
+    ),
     "callbacks": Parameter(
         _callbacks,
-        "functions that are given each ``Epoch`` as it ends; one that returns True ends the training.",
+        "functions that are given each ``Epoch`` as it ends, when the estimator predicts with the weights of that"
+        " epoch; one that returns True ends the training.",
         optional=True,
     ),
 }
@@ -327,24 +367,74 @@ def documented(cls: type[T]) -> type[T]:
     return cls
 
 
+@final
+@dataclass(frozen=True)
+class NotLoaded:
+    """The value of a parameter that a file could not hold and ``load`` was not given: no fit goes on with it.
+
+    Attributes:
+        kind: what the value was, for messages.
+    """
+
+    kind: str
+
+    def __repr__(self) -> str:
+        return f"<{self.kind}, not loaded>"
+
+
 def check_parameters(estimator: Any) -> None:
     """Hold every parameter of an estimator to its rule.
+
+    Raises:
+        ArgumentError: one breaks it, or must be given again after ``load``.
+    """
+    check_given(estimator, estimator.get_params(deep=False))
+    check_rules(estimator)
+
+
+def check_given(estimator: Any, names: Iterable[str]) -> None:
+    """Raise an ``ArgumentError`` if one of these parameters was not loaded."""
+    missing = {name: value for name in names if isinstance(value := getattr(estimator, name, None), NotLoaded)}
+    if missing:
+        what = ", ".join(f"{name} ({value.kind})" for name, value in missing.items())
+        again = ", ".join(f"{name}=..." for name in missing)
+        raise ArgumentError(
+            f"{what} must be given again, as the file that this {type(estimator).__name__} was loaded from could not"
+            f" hold it. Use saiki.load(path, {again}) or set_params({again})."
+        )
+
+
+def check_rules(estimator: Any) -> None:
+    """Hold every parameter of an estimator that was loaded to its rule.
 
     Raises:
         ArgumentError: one breaks it.
     """
     for name, value in estimator.get_params(deep=False).items():
-        rule, _, optional = estimator._parameters[name]
-        if value is not None or not optional:
-            rule(name, value)
+        if not isinstance(value, NotLoaded):
+            check_rule(estimator, name, value)
 
 
-def optimizer_of(estimator: Any, n_updates: int | None) -> Optimizer:
+def check_rule(estimator: Any, name: str, value: Any) -> None:
+    """Raise an ``ArgumentError`` if a value breaks the rule of a parameter of an estimator."""
+    rule, _, optional = estimator._parameters[name]
+    if value is None and optional:
+        return
+    try:
+        rule(name, value)
+    except ArgumentError as error:
+        if len(str(error)) > LONGEST_MESSAGE:  # it shows all of a large value
+            raise ArgumentError(f"{str(error)[:LONGEST_MESSAGE]} ...") from None
+        raise
+
+
+def optimizer_of(estimator: Any, n_updates: int | None, factor: float = 1.0) -> Optimizer:
     """Return the optimizer that an estimator's parameters describe.
 
     Args:
         estimator: whose parameters.
         n_updates: how many updates there will be; None where nobody knows, and the learning rate stays as it is.
+        factor: what ``learning_rate_init`` is multiplied by.
 
     Raises:
         ArgumentError: options that the solver does not have.
@@ -365,8 +455,23 @@ def optimizer_of(estimator: Any, n_updates: int | None) -> Optimizer:
     rate = estimator.learning_rate
     if not callable(rate):
         schedule = LEARNING_RATES[rate if n_updates is not None else "constant"]
-        rate = schedule(float(estimator.learning_rate_init), n_updates or 1)
+        rate = schedule(factor * float(estimator.learning_rate_init), n_updates or 1)
     return optimizers.chain(*clip, *decay, make(rate, **options))
+
+
+def optimizers_of(estimator: Any, n_updates: int) -> Callable[[Epoch], Optimizer]:
+    """Return a function from an epoch to the optimizer of the next one: the same, unless the rate waits for plateaus.
+
+    The arguments and errors are those of ``optimizer_of``.
+    """
+    waits = isinstance(estimator.learning_rate, str) and estimator.learning_rate == "plateau"
+    patience, tol = estimator.n_iter_no_change // 2, estimator.tol
+
+    @cache
+    def after(count: int) -> Optimizer:
+        return optimizer_of(estimator, n_updates, PLATEAU_FACTOR**count)
+
+    return lambda epoch: after(min(n_plateaus(epoch, patience, tol), MOST_PLATEAUS) if waits else 0)
 
 
 def stopping_of(estimator: Any) -> Stopping:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from saiki.arrays import Array, Params
-from saiki.errors import ArgumentError, ShapeError
+from saiki.errors import ArgumentError, DtypeError, ShapeError
 from saiki.estimators.base import Metadata, NetworkEstimator
 from saiki.estimators.inputs import Given, counting, read_weights
 from saiki.estimators.named import targets_for
@@ -86,15 +86,22 @@ class OutputsEstimator(NetworkEstimator):
 
     @final
     def _read(self, X: Any, y: Any, metadata: Metadata, reset: bool, fitting: bool, learns: bool = True) -> Examples:
-        """Return checked examples, with a target for each row or not, and without those that have none."""
+        """Return checked examples, with a target for each or for each row of it."""
         one = self._words.one
         if y is None:
             raise ArgumentError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None. Give a label or value for"
                 f" each {one}."
             )
+        if hasattr(y, "toarray"):
+            raise DtypeError(f"y must be dense; got {type(y).__name__}. Use y.toarray() instead.")
         each = self.output == "each" if fitting else self.reads_each
-        y = y if hasattr(y, "__len__") else np.asarray(y)
+        try:
+            y = y if hasattr(y, "__len__") else np.asarray(y)
+        except Exception as error:  # of whatever y is an object of
+            raise DtypeError(
+                f"y must be a list or an array; {type(y).__name__} fails to become one: {error}."
+            ) from error
         if np.ndim(y) == 0 if isinstance(y, np.ndarray) else isinstance(y, str):
             raise ShapeError(f"y must hold one entry for each {one}; got {y!r}.")
         y = targets_for(X, y, each)
@@ -107,10 +114,9 @@ class OutputsEstimator(NetworkEstimator):
         weight = read_weights(metadata.get("sample_weight"), inputs, each)
         counts = counting(weight, inputs, each)
         examples = Examples(inputs.X, self._read_targets(y, inputs, counts, each, reset, learns), weight)
-        exists = examples.n_targets > 0
-        if not exists.any():
+        if not examples.weights.any():
             raise ArgumentError("y must hold at least one target that is not missing and whose weight is not zero.")
-        return examples if exists.all() else examples.select(np.flatnonzero(exists))
+        return examples
 
     @final
     def _look_at(self, examples: Examples) -> None:

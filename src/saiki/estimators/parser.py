@@ -119,6 +119,7 @@ class ParserNetwork(NetworkEstimator):
         n_iter_no_change: int = 10,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
+        scoring: str | Callable[..., Any] | None = None,
         scale_inputs: bool = True,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
@@ -204,8 +205,7 @@ class ParserNetwork(NetworkEstimator):
             shapes_of(known.trees, "y")  # what is learnt from must be binary; what is only scored need not
         weight = metadata.get("sample_weight")
         weight = None if weight is None else weights_of(weight, len(items))
-        examples = Examples(items, known, weight)
-        return examples if weight is None else examples.select(np.flatnonzero(weight))
+        return Examples(items, known, weight)
 
     def _look_at(self, examples: Examples) -> None:
         items = examples.X

@@ -67,6 +67,7 @@ class RNNRegressor(RegressorMixin, Values, SequenceEstimator):
         n_iter_no_change: int = 10,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
+        scoring: str | Callable[..., Any] | None = None,
         scale_inputs: bool = True,
         scale_targets: bool = True,
         warm_start: bool = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # help() shows what is written here
 
+from copy import copy
 from typing import Any, NamedTuple, Protocol, final
 
 import numpy as np
@@ -128,8 +129,10 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         Raises:
             ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
         """
-        sequences = read_sequences(self, X, lengths, reset=True)
-        self.mean_, self.scale_ = Scaling.of(sequences.X.values)
+        learner = copy(self)  # an error leaves this one as it was
+        sequences = read_sequences(learner, X, lengths, reset=True)
+        learner.mean_, learner.scale_ = Scaling.of(sequences.X.values)
+        self.__dict__ = learner.__dict__
         return self
 
     def transform(self, X: Any, lengths: npt.ArrayLike | None = None) -> Any:

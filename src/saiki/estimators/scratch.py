@@ -2,18 +2,20 @@
 
 from __future__ import annotations  # help() shows what is written here
 
-from collections.abc import Callable
-from typing import Any, Literal, final
+from collections.abc import Callable, Mapping
+from copy import copy
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from saiki.arrays import Array, as_count, as_float
+from saiki.arrays import Array, as_count, as_float, as_positive
 from saiki.errors import ArgumentError, ShapeError, choose
 from saiki.estimators.base import NetworkProblem
 from saiki.estimators.inputs import Sequences, counting, read_sequences, read_weights
+from saiki.estimators.options import PARAMETERS, Parameter, check_parameters
 from saiki.estimators.sequential import SOME_FEATURES, SOME_OUTPUTS
 from saiki.estimators.targets import as_targets, check_known, missing, numbers_of, one_each, plain_labels
 from saiki.initializers import he, normal, xavier
@@ -24,6 +26,8 @@ from saiki.training import train
 from saiki.training.examples import Examples, Ragged
 
 OPTIMIZERS: dict[str, Callable[[float], Optimizer]] = {"sgd": sgd, "adagrad": adagrad}
+
+INITIALIZERS: dict[str, Callable[[float], Any]] = {"simple": normal, "xavier": lambda _: xavier, "he": lambda _: he}
 
 
 @final
@@ -64,6 +68,19 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
     >>> classifier.backward(np.ones_like(h))["Wh"].shape
     (32, 32)
     """
+
+    _parameters: ClassVar[Mapping[str, Parameter]] = {
+        "n_nodes": Parameter(as_count, ""),
+        "activation": PARAMETERS["activation"]._replace(optional=False),
+        "output": Parameter(lambda name, value: choose(name, value, dict.fromkeys(("last", "each"))), ""),
+        "initializer": Parameter(lambda name, value: choose(name, value, INITIALIZERS), ""),
+        "sigma": Parameter(as_positive, ""),
+        "optimizer": Parameter(lambda name, value: choose(name, value, OPTIMIZERS), ""),
+        "lr": Parameter(as_positive, ""),
+        "epochs": Parameter(as_count, ""),
+        "batch_size": Parameter(as_count, ""),
+        "random_state": PARAMETERS["random_state"],
+    }
 
     learnt = (
         "rnn_params_", "output_params_", "classes_", "loss_curve_", "validation_loss_curve_", "n_iter_",
@@ -110,11 +127,15 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
             ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
             DivergenceError: the loss or a weight is no longer finite.
         """
-        choose("output", self.output, dict.fromkeys(("last", "each")))
-        optimizer = choose("optimizer", self.optimizer, OPTIMIZERS)(self.lr)
-        scheme = choose("initializer", self.initializer, {"simple": normal(self.sigma), "xavier": xavier, "he": he})
-        as_count("epochs", self.epochs)
-        as_count("batch_size", self.batch_size)
+        check_parameters(self)
+        learner = copy(self)  # an error or Ctrl-C leaves this one as it was
+        learner._learn(X, y, sample_weight, X_val, y_val)
+        self.__dict__ = learner.__dict__
+        return self
+
+    def _learn(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> None:
+        optimizer = OPTIMIZERS[self.optimizer](self.lr)
+        scheme = INITIALIZERS[self.initializer](self.sigma)
         x, labels, weight = self._examples(X, y, sample_weight, reset=True)
         self.classes_ = np.unique(labels)
         learnt, watched = _examples(x, self._numbered(labels), weight), None
@@ -141,7 +162,6 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
         self.rnn_params_ = {name[2:]: value for name, value in params.items() if name.startswith("0/")}
         self.output_params_ = {name[2:]: value for name, value in params.items() if name.startswith("2/")}
         self.n_iter_ = self.epochs
-        return self
 
     def forward(self, X: Any, h0: Any = None) -> Array:
         """Return h of each step ``(n_sequences, n_steps, n_nodes)`` or, with ``output="last"``, of the last.
@@ -168,7 +188,8 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self, "_tape", msg="Call forward before backward: it keeps what backward needs.")
         layer, tape, shape = self._tape
-        dH, dA = np.zeros(shape, self.rnn_params_["Wx"].dtype), as_float("dA", dA)
+        dA = as_float("dA", dA)
+        dH = np.zeros(shape, self.rnn_params_["Wx"].dtype)
         if self.output == "each":
             dH = dA
         elif np.shape(dA) != (shape[0], shape[2]):
@@ -202,8 +223,8 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
     def _read(self, X: Any, reset: bool) -> tuple[Array, Sequences]:
         """Return the sequences as ``(n_sequences, n_steps, n_features)``, and as they came."""
         sequences = read_sequences(self, X, None, reset)
-        if not sequences.X.even:
-            raise ShapeError("X must hold sequences of one length; for others use RNNClassifier.")
+        if not sequences.X.even or not sequences.lengths.all():
+            raise ShapeError("X must hold sequences of one length, at least one step; for others use RNNClassifier.")
         x, _ = sequences.X.pad(np.arange(len(sequences.X)))
         return x, sequences
 

@@ -82,13 +82,20 @@ class Trees:
         return *self.forest.arrays(), np.array([repr(token) for token in self.tokens or ()], "U")
 
 
+def _is_series(value: Any) -> bool:
+    """Whether a value holds one thing after another, which a text and an array without axes do not."""
+    return (
+        value.ndim > 0 if isinstance(value, np.ndarray) else isinstance(value, Sequence) and not isinstance(value, str)
+    )
+
+
 def read_trees(X: Any) -> Trees:
     """Return checked trees.
 
     Raises:
         ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
     """
-    if isinstance(X, str | Tree) or not isinstance(X, Sequence | np.ndarray):
+    if isinstance(X, Tree) or not _is_series(X):
         raise ArgumentError(
             "X must be a list of trees: saiki.Tree, nested tuples or bracketed text; got"
             f" {'one tree' if isinstance(X, str | Tree) else type(X).__name__}. For one tree give [tree]."
@@ -169,7 +176,7 @@ def read_items(X: Any) -> Items:
     Raises:
         ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
     """
-    if isinstance(X, str) or not isinstance(X, Sequence | np.ndarray):
+    if not _is_series(X):
         raise ArgumentError(
             f"X must be a list of sequences of tokens or vectors, such as [['a', 'b'], ['c']]; got {type(X).__name__}."
         )
@@ -184,7 +191,7 @@ def read_items(X: Any) -> Items:
             )
         if not len(sequence):
             raise ArgumentError(f"X[{i}] must be a sequence of one or more tokens or vectors; got none. Leave it out.")
-    if np.ndim(X[0][0]) == 0:
+    if not _is_series(X[0][0]):
         flat = [_token(item, i, k) for i, sequence in enumerate(X) for k, item in enumerate(sequence)]
         tokens = tuple(vocabulary_of([Tree.from_nested(tuple(flat))]))
         number = {token: n for n, token in enumerate(tokens)}
@@ -255,8 +262,8 @@ def read_known_trees(y: Any, items: Items) -> KnownTrees:
         ShapeError: not one for each sequence, or not a leaf for each item.
         ArgumentError: something that is no tree.
     """
-    if isinstance(y, str | Tree) or not isinstance(y, Sequence | np.ndarray) or len(y) != len(items):
-        got = len(y) if isinstance(y, Sequence | np.ndarray) and not isinstance(y, str) else type(y).__name__
+    if isinstance(y, Tree) or not _is_series(y) or len(y) != len(items):
+        got = len(y) if _is_series(y) else type(y).__name__
         raise ShapeError(f"y must hold a tree for each of the {len(items)} sequences; got {got}.")
     trees = tuple(as_tree(tree, f"y[{i}]") for i, tree in enumerate(y))
     for i, (tree, length) in enumerate(zip(trees, items.items.lengths.tolist(), strict=True)):

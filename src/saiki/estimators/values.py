@@ -123,7 +123,9 @@ def _as_values(targets: Array) -> Array:
             allow_nd=True,
         )
     except (TypeError, OverflowError) as error:
-        raise DtypeError(f"y must hold numbers; {error}. Encode it as numbers first.") from None
+        raise DtypeError(f"y must hold numbers; {first_line(error)}. Encode it as numbers first.") from None
+    except ValueError as error:
+        raise ArgumentError(f"y must hold numbers. {first_line(error)}") from None
     return values
 
 
@@ -136,3 +138,8 @@ def _check_precision(values: Array, dtype: np.dtype[Any]) -> None:
             f"y must lie well within the range of {dtype}, the precision of X, in which predictions are returned; its"
             f" largest magnitude is {largest:.3g}. Multiply y by a constant, or give X as float64."
         )
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says, without the array that some show after it."""
+    return str(error).partition("\n")[0]

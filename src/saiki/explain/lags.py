@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from saiki.arrays import Array
 from saiki.explain.walk import Recurrence, Unit, recurrent_walk_back, units_of
-from saiki.layers import Bidirectional, Conv1D, Network, Recurrent
+from saiki.layers import Dense, Dropout, Embedding, LayerNorm, Network, Readout, Recurrent
 from saiki.layers.layer import map_state
 
 MOST_NUMBERS = 1 << 24
@@ -85,7 +85,9 @@ def mean_by_lag(matrix: Array, seen: Array, losses: Array, steps: Array, reverse
 def _sees_ahead(unit: Unit) -> bool:
     """Whether an output depends on later inputs."""
     layer = unit.layer
-    return isinstance(layer, Bidirectional | Conv1D) or (isinstance(layer, Recurrent) and layer.reverse)
+    if isinstance(layer, Recurrent):
+        return layer.reverse
+    return not isinstance(layer, Dense | Dropout | Embedding | LayerNorm | Readout)  # of others nobody knows
 
 
 def _numbers(X: Array, recurrences: list[Recurrence]) -> int:

@@ -137,7 +137,7 @@ def trace(
     units = units_of(model, params, state, tape.content)
     parts = walk_back(units, dY, tbptt)
 
-    head = units[: head_of(units)]
+    head = units[: head_of(parts)]
     seeds = parts[len(head) - 1].d_outputs if head else dY
     n_steps = seeds.shape[1] if seeds.ndim == 3 else 0  # nothing before the readout: no step that a loss could see
     at = _kept_steps(chosen, n_steps)

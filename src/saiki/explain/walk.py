@@ -7,8 +7,9 @@ import numpy as np
 
 from saiki.arrays import Array, Params
 from saiki.engines import reference
-from saiki.layers import Bidirectional, Layer, Network, Readout, Recurrent
+from saiki.layers import Bidirectional, Layer, Network, Recurrent
 from saiki.layers.bidirectional import DIRECTIONS
+from saiki.layers.layer import run_backward
 from saiki.layers.recurrent import RecurrentTape
 
 
@@ -68,21 +69,20 @@ def units_of(layer: Layer, params: Params, state: Any, tape: Any, name: str = ""
     ]
 
 
-def head_of(units: list[Unit]) -> int:
-    """Return how many units there are before the time axis is read out."""
-    kinds = (unit.layer.kind if isinstance(unit.layer, Readout) else "each" for unit in units)
-    return next((i for i, kind in enumerate(kinds) if kind != "each"), len(units))
-
-
 def walk_back(units: list[Unit], dY: Array, tbptt: int | None) -> list[Part]:
     """Return what a backward pass finds in each unit."""
     parts: list[Part] = []
     for unit in reversed(units):
-        grads = unit.layer._backward(unit.params, unit.tape, dY, None, tbptt)
+        grads = run_backward(unit.layer, unit.params, unit.tape, dY, None, tbptt)
         found = {unit.name + name: grad for name, grad in grads.items()}
         parts.insert(0, Part(unit, dY, found, list(recurrences(unit, dY, tbptt))))
         dY = grads.X
     return parts
+
+
+def head_of(parts: list[Part]) -> int:
+    """Return how many units there are before the time axis is read out, by a ``Readout`` or by another layer."""
+    return next((i for i, part in enumerate(parts) if part.d_outputs.ndim != 3), len(parts))
 
 
 def recurrent_walk_back(units: list[Unit], dY: Array, tbptt: int | None) -> list[Recurrence]:
@@ -92,7 +92,7 @@ def recurrent_walk_back(units: list[Unit], dY: Array, tbptt: int | None) -> list
     for i in range(len(units) - 1, first - 1, -1):
         found[:0] = recurrences(units[i], dY, tbptt)
         if i > first:  # nothing below asks for what would go on
-            dY = units[i].layer._backward(units[i].params, units[i].tape, dY, None, tbptt).X
+            dY = run_backward(units[i].layer, units[i].params, units[i].tape, dY, None, tbptt).X
     return found
 
 

@@ -253,7 +253,7 @@ class Layer(ABC):
             as_count("tbptt", tbptt)
         params = {name: in_c_order(param) for name, param in params.items()}
         with get_engine(tape.engine).running():
-            grads = self._backward(params, tape.content, dH, dstate, tbptt)
+            grads = run_backward(self, params, tape.content, dH, dstate, tbptt)
         return Gradients(grads.params, blank_padding(grads.X, tape.lengths), grads.state)
 
     @final
@@ -277,8 +277,54 @@ class Layer(ABC):
         check_one_precision({"X": X} | {f"params[{k!r}]": v for k, v in params.items()})
         context = Context(lengths, engine, rng, keep)
         with get_engine(engine).running():
-            Y, final_state, content, ends = self._forward(params, X, state, context)
+            Y, final_state, content, ends = run_forward(self, params, X, state, context)
         return Y, final_state, LayerTape(self, engine, content, Y.shape, lengths, ends), ends
+
+
+def run_forward(layer: Layer, params: Params, X: Array, state: Any, context: Context) -> Result:
+    """Run a layer's own forward, and hold what it returns to what every layer must return.
+
+    Raises:
+        ArgumentError: a layer of a user's own returns something else.
+    """
+    result = layer._forward(params, X, state, context)
+    n_out = layer.sizes[1]
+    Y = result[0] if isinstance(result, tuple) and len(result) == 4 else None
+    fits = isinstance(Y, np.ndarray) and Y.dtype.kind in "fc" and Y.ndim in (2, 3) and len(Y) == len(X)
+    if Y is None or not fits or n_out not in (None, Y.shape[-1]):
+        width = "n_out" if n_out is None else n_out
+        raise ArgumentError(
+            f"_forward of {type(layer).__name__} must return Result(Y, state, tape, lengths), where Y is an array"
+            f" ({len(X)}, n_steps, {width}) of floats or, with the time axis read out, ({len(X)}, {width}); got"
+            f" {_described(result if Y is None else Y)}."
+        )
+    return result
+
+
+def run_backward(layer: Layer, params: Params, tape: Any, dY: Array, dstate: Any, tbptt: int | None) -> Gradients:
+    """Run a layer's own backward, and hold what it returns to what every layer must return.
+
+    Raises:
+        ArgumentError: a layer of a user's own returns something else.
+    """
+    grads = layer._backward(params, tape, dY, dstate, tbptt)
+    fits = isinstance(grads, Gradients) and isinstance(grads.params, Mapping)
+    shapes = {name: np.shape(grad) for name, grad in grads.params.items()} if fits else None
+    if shapes != layer._shapes or not isinstance(grads.X, np.ndarray) or len(grads.X) != len(dY):
+        got = _described(grads) if shapes is None else f"params of {shapes} and X {_described(grads.X)}"
+        raise ArgumentError(
+            f"_backward of {type(layer).__name__} must return Gradients(params, X, state), with params of"
+            f" {layer._shapes} and X in the shape of the inputs of {len(dY)} sequences; got {got}."
+        )
+    return grads
+
+
+def _described(value: Any) -> str:
+    """Say what an own layer returned."""
+    kind = type(value).__name__
+    if isinstance(value, np.ndarray):
+        return f"an array {value.shape} of {value.dtype}"
+    return f"a tuple of {len(value)}" if isinstance(value, tuple) and kind == "tuple" else kind
 
 
 class Linked(Layer):

@@ -18,7 +18,18 @@ from saiki.layers.conv import Conv1D
 from saiki.layers.dense import Dense
 from saiki.layers.dropout import Dropout
 from saiki.layers.embedding import Embedding
-from saiki.layers.layer import Context, Gradients, Layer, Linked, Result, as_numbers, final_state_of, links_of
+from saiki.layers.layer import (
+    Context,
+    Gradients,
+    Layer,
+    Linked,
+    Result,
+    as_numbers,
+    final_state_of,
+    links_of,
+    run_backward,
+    run_forward,
+)
 from saiki.layers.norm import LayerNorm
 from saiki.layers.readout import Readout
 from saiki.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
@@ -287,7 +298,7 @@ class Network(Linked):
         states, tapes = [], []
         for i, initial in enumerate(self._states("state", state)):
             try:
-                X, final_state, tape, lengths = self.layers[i]._forward(self._of(params, i), X, initial, context)
+                X, final_state, tape, lengths = run_forward(self.layers[i], self._of(params, i), X, initial, context)
             except SaikiError as error:
                 raise type(error)(f"layers[{i}]: {error}") from error
             context = context._replace(lengths=lengths)
@@ -299,7 +310,7 @@ class Network(Linked):
         dparams: Params = {}
         dstates = list(self._states("dstate", dstate))
         for i in reversed(range(len(self.layers))):
-            grads = self.layers[i]._backward(self._of(params, i), tape[i], dY, dstates[i], tbptt)
+            grads = run_backward(self.layers[i], self._of(params, i), tape[i], dY, dstates[i], tbptt)
             dparams = {f"{i}/{name}": grad for name, grad in grads.params.items()} | dparams
             dY, dstates[i] = grads.X, grads.state
         return Gradients(dparams, dY, tuple(dstates))

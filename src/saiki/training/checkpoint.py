@@ -16,8 +16,8 @@ from filelock import FileLock, Timeout
 
 from saiki import tensors
 from saiki.engines.building import fingerprint
-from saiki.errors import CheckpointError, FileError
-from saiki.files import check_writable, previous_of, replace_and_keep
+from saiki.errors import ArgumentError, CheckpointError, FileError
+from saiki.files import as_path, check_writable, previous_of, replace_and_keep
 from saiki.training.epochs import Epoch
 
 LEAST_SECONDS = 1.0
@@ -77,8 +77,12 @@ class Checkpoint:
             CheckpointError: another process holds it.
             OSError: the folder is missing or read-only, or the disk is full.
         """
-        path = Path(path).resolve()
-        check_writable(path)
+        path = as_path("checkpoint", path)
+        if path.exists() and not path.is_file():
+            raise ArgumentError(f"checkpoint must be the path of a file; {path} is a folder or a device.")
+        path = path.resolve()
+        for file in (path, previous_of(path)):
+            check_writable(file)
         lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=0)
         try:
             lock.acquire()
@@ -107,13 +111,14 @@ class Checkpoint:
         for path in (self.path, previous_of(self.path)):
             try:
                 content = tensors.read(path)
-                run, epoch = content["run"], Epoch(**content["epoch"])
+                run, epoch = dict(content["run"]), Epoch(**content["epoch"])
+                np.random.default_rng(epoch.seed)
             except FileNotFoundError:
                 continue
             except FileError as error:
                 damaged = damaged or error
                 continue
-            except (KeyError, TypeError):
+            except (KeyError, TypeError, ValueError):
                 damaged = damaged or FileError(f"{path} is no checkpoint. Give another path.")
                 continue
             other = [name for name in {**self.run, **run} if self.run.get(name) != run.get(name)]

@@ -73,12 +73,12 @@ def epochs(
     epoch: Epoch,
     network: Trainable,
     examples: Examples,
-    optimizer: Optimizer,
+    optimizer: Callable[[Epoch], Optimizer],
     loss: str | Loss,
     stopping: Stopping,
     batch_size: int,
     shuffle: bool = True,
-    score: Callable[[Params], float] | None = None,
+    score: Callable[[Epoch], float] | None = None,
     engine: str | None = None,
     tbptt: int | None = None,
 ) -> Iterator[Epoch]:
@@ -88,12 +88,12 @@ def epochs(
         epoch: where to go on from.
         network: the network to train.
         examples: what to learn from.
-        optimizer: turns gradients into updates.
+        optimizer: gives the optimizer of the epoch after each; all have states of one form.
         loss: the name of a loss, or a loss itself.
         stopping: when to stop.
         batch_size: how many examples each update learns from; the last of an epoch may have fewer.
         shuffle: whether the order is drawn anew in each epoch.
-        score: gives the score of parameters on validation data, higher being better; None where there are none.
+        score: gives the score of an epoch on validation data, higher being better; None where there are none.
         engine: the name of an engine, or None for the default one.
         tbptt: the window of truncated backpropagation through time, or None for the full gradient.
 
@@ -110,7 +110,7 @@ def epochs(
         order = rng.permutation(len(examples)) if shuffle else np.arange(len(examples))
         batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
         steps = train(
-            network, epoch.params, map(examples.batch, batches), optimizer, loss,
+            network, epoch.params, map(examples.batch, batches), optimizer(epoch), loss,
             engine, rng, tbptt, AHEAD, epoch.optimizer_state,
         )  # fmt: skip
         total = 0.0
@@ -123,10 +123,65 @@ def epochs(
             optimizer_state=step.optimizer_state,
             random_state=dict(rng.bit_generator.state),
             losses=(*epoch.losses, total / float(weights.sum())),
-            scores=epoch.scores if score is None else (*epoch.scores, float(score(step.params))),
         )
+        if score is not None:
+            epoch = replace(epoch, scores=(*epoch.scores, score(epoch)))
         epoch = _judged(epoch, stopping)
         yield epoch
+
+
+def n_plateaus(epoch: Epoch, patience: int, tol: float) -> int:
+    """Return how many plateaus a fit has had so far, as ``ReduceLROnPlateau`` of PyTorch counts them.
+
+    A plateau is more than ``patience`` epochs in a row without one whose score, or training loss where there are no
+    scores, is better by more than ``tol`` than the best before.
+
+    >>> state = Epoch(6, {}, None, {}, losses=(3.0, 1.0, 2.0, 2.0, 1.0, 0.5))
+    >>> n_plateaus(state, 2, 0.0), n_plateaus(state, 0, 0.0), n_plateaus(replace(state, scores=(1.0, 2.0)), 0, 0.0)
+    (1, 3, 0)
+    """
+    count, waited, best = 0, 0, -np.inf
+    for value in epoch.scores or (-loss for loss in epoch.losses):
+        waited = 0 if value > best + tol else waited + 1
+        best = max(best, value)
+        if waited > patience:
+            count, waited = count + 1, 0
+    return count
+
+
+def fits(epoch: Any, params: Params, optimizer_state: Any) -> bool:
+    """Whether an epoch that a file holds is one of a network with parameters of this form.
+
+    Args:
+        epoch: the epoch; anything may stand in its fields.
+        params: parameters of the right names, shapes and dtypes.
+        optimizer_state: the state of the right optimizer; None where the optimizer is not known.
+    """
+    counts = epoch.count, epoch.waited, *epoch.seed
+    history = (*epoch.losses, *epoch.scores, *epoch.earlier[0], *epoch.earlier[1])
+    np.random.default_rng().bit_generator.state = epoch.random_state
+    return (
+        alike(epoch.params, params)
+        and (epoch.best is None or alike(epoch.best, params))
+        and alike(epoch.optimizer_state, epoch.optimizer_state if optimizer_state is None else optimizer_state)
+        and all(type(n) is int and n >= 0 for n in counts)
+        and isinstance(epoch.done, bool)
+        and len(epoch.losses) == epoch.count
+        and len(epoch.scores) in (0, epoch.count)
+        and all(isinstance(n, float) and np.isfinite(n) for n in history)
+    )
+
+
+def alike(state: Any, like: Any) -> bool:
+    """Whether a tree of dicts, lists and arrays has the form of another, and finite numbers."""
+    if isinstance(like, dict):
+        return isinstance(state, dict) and state.keys() == like.keys() and all(alike(state[k], like[k]) for k in like)
+    if isinstance(like, tuple | list):
+        return type(state) is type(like) and len(state) == len(like) and all(map(alike, state, like))
+    if isinstance(like, np.ndarray):
+        same = isinstance(state, np.ndarray) and state.shape == like.shape and state.dtype == like.dtype
+        return same and bool(np.isfinite(state).all())
+    return type(state) is type(like)
 
 
 def _judged(epoch: Epoch, stopping: Stopping) -> Epoch:
