@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self, final
 
 import numpy as np
 
-from saiki.arrays import Array, existing_steps, in_c_order
+from saiki.arrays import Array, existing_steps
 from saiki.properties import cached_property
 from saiki.training.loop import Batch
 
@@ -69,13 +69,13 @@ class Ragged:
         """Return the steps that exist of ``(B, T, ...)``; None where all do."""
         B, T = padded.shape[:2]
         if lengths is None or (lengths == T).all():
-            return cls(in_c_order(padded).reshape(B * T, *padded.shape[2:]), np.full(B, T))
-        return cls(in_c_order(padded[existing_steps(lengths, T)]), lengths)
+            return cls(padded.reshape(B * T, *padded.shape[2:]), np.full(B, T))
+        return cls(padded[existing_steps(lengths, T)], lengths)
 
     @classmethod
     def of_list(cls, sequences: Sequence[Array]) -> "Ragged":
         """Return arrays ``(T_i, ...)`` one after another."""
-        return cls(in_c_order(np.concatenate(sequences)), np.array([len(sequence) for sequence in sequences]))
+        return cls(np.concatenate(sequences), np.array([len(sequence) for sequence in sequences]))
 
     @cached_property
     def starts(self) -> Array:
