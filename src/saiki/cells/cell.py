@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, final
 
-from saiki.cells.functions import CellFunction, Equations, argument, arguments_of, bind, check_count
+from saiki.cells.functions import CellFunction, Equations, argument, arguments_of, check_count
 
 RESERVED = {"Wx", "Wh", "b", "bh", "h", "v"}
 """Names that parameters of the engine, or values of every cell, have already."""
@@ -86,12 +86,14 @@ class Cell(Equations):
     look_backward: CellFunction | None = field(default=None, repr=False)
     equations: str = field(default="", repr=False)
     activation: str | None = None
+    version: str = field(default="", init=False, repr=False)
 
     def __post_init__(self) -> None:
         if (self.look is None) != (self.look_backward is None):
             self._refuse("look and look_backward come together; give both or neither")
         functions = (self.forward, self.backward, *((self.look, self.look_backward) if self.look else ()))
         self._take(functions)
+        self._hold()
         for name, kind in self.kinds.items():
             if kind == "vector" and (name in RESERVED or name in {f"{s}0" for s in self.states} or name[:2] == "h_"):
                 self._refuse(f"{name!r} has no meaning as an argument here; see saiki.Cell for the names")
@@ -151,10 +153,10 @@ class Cell(Equations):
         known = {*self.kinds, *self.states, *(f"d{s}" for s in self.states), *(f"{s}_prev" for s in self.states)}
         known |= set(self._look_returns)
         saved = tuple(name for name in arguments_of(self.backward) if name not in known)
-        last = self._stage(self.forward, self.backward, (*self.states, *saved), "v" if self.look else "h_prev")
+        last = self._stage("forward", "backward", (*self.states, *saved), "v" if self.look else "h_prev")
         if self.look is None or self.look_backward is None:
             return (last,)
-        return self._stage(self.look, self.look_backward, self._look_returns, "h_prev"), last
+        return self._stage("look", "look_backward", self._look_returns, "h_prev"), last
 
     @cached_property
     def _look_returns(self) -> tuple[str, ...]:
@@ -165,8 +167,8 @@ class Cell(Equations):
         gradients = {"dv", *(f"d{name}" for name in names)}
         return ("v", *(name for name in names if name not in own and name not in gradients))
 
-    def _stage(self, forward: CellFunction, backward: CellFunction, returns: tuple[str, ...], sees: str) -> Stage:
-        takes, wants = arguments_of(forward), arguments_of(backward)
+    def _stage(self, forward: str, backward: str, returns: tuple[str, ...], sees: str) -> Stage:
+        run, back = self.functions[forward], self.functions[backward]
+        takes, wants = arguments_of(run), arguments_of(back)
         gates = tuple(g for g in self.recurrent if argument("a", g) in takes or argument("h", g) in takes)
-        bound = bind(forward, self.activation), bind(backward, self.activation)
-        return Stage(bound[0], takes, returns, bound[1], wants, sees, gates)
+        return Stage(run, takes, returns, back, wants, sees, gates)

@@ -10,6 +10,8 @@ from typing import Any, ClassVar, NoReturn, Self, final
 
 import numpy as np
 
+from saiki.cells.fingerprint import fingerprint
+from saiki.cells.reading import fixed, home_of, package_of
 from saiki.errors import ArgumentError, choose
 from saiki.maths import ACTIVATIONS
 
@@ -58,12 +60,12 @@ def chosen_activation(cell: str, functions: Sequence[CellFunction | None], activ
 
 
 def bind(function: CellFunction, activation: str | None) -> CellFunction:
-    """Return the same code, reading the chosen activation where it says ``activation``."""
+    """Return the same code, with what it reads fixed, and the chosen activation where it says ``activation``."""
+    assert isinstance(function, FunctionType)
     if activation is None:
-        return function
+        return fixed(function)
     chosen, derivative = ACTIVATIONS[activation]
-    words = {**function.__globals__, "activation": chosen, "dactivation": derivative}
-    return FunctionType(function.__code__, words, function.__name__, None, function.__closure__)
+    return fixed(function, {"activation": chosen, "dactivation": derivative})
 
 
 def check_count(refuse: Refuse, function: CellFunction, takes: tuple[str, ...], returns: tuple[str, ...]) -> None:
@@ -91,6 +93,7 @@ class Equations(ABC):
 
     name: str
     activation: str | None
+    version: str
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
@@ -100,7 +103,28 @@ class Equations(ABC):
 
     @final
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), tuple(getattr(self, field.name) for field in fields(self))
+        return type(self), tuple(getattr(self, field.name) for field in fields(self) if field.init)
+
+    @final
+    def __deepcopy__(self, memo: object) -> Self:
+        return self  # what the functions read stays fixed
+
+    @final
+    @cached_property
+    def functions(self) -> dict[str, CellFunction]:
+        """The functions that run, by the names of the arguments: what they read is as it was when the cell was made."""
+        given = {field.name: getattr(self, field.name) for field in fields(self) if field.init}
+        return {name: bind(value, self.activation) for name, value in given.items() if isinstance(value, FunctionType)}
+
+    @final
+    def _hold(self) -> None:
+        """Remember what the functions read, so that a cell made after a change of it is another cell."""
+        own = [getattr(self, name) for name in self.functions]
+        if any(package_of(home_of(function)) != "library" for function in own):
+            try:
+                object.__setattr__(self, "version", fingerprint(tuple(self.functions.values()), f"cell {self.name!r}"))
+            except ArgumentError:  # such a cell is not compiled, see ``reading``
+                return
 
     @final
     @cached_property

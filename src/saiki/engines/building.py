@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any
 
 from numba import cfunc, njit, types
@@ -35,13 +35,6 @@ log = logging.getLogger("saiki")
 def engine_sources() -> bytes:
     """Return the sources of all that generates code."""
     return b"".join(path.read_bytes() for path in sorted(HERE.glob("*.py")))
-
-
-def fingerprint(code: CodeType) -> bytes:
-    """Return what a function does, without where it stands."""
-    names = repr((code.co_names, code.co_varnames)).encode()
-    constants = (fingerprint(c) if isinstance(c, CodeType) else repr(c).encode() for c in code.co_consts)
-    return b"|".join([code.co_code, names, *constants])
 
 
 def define(name: str, source: str, scope: Mapping[str, Any]) -> FunctionType:

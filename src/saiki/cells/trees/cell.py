@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import final
 
-from saiki.cells.functions import CellFunction, Equations, argument, arguments_of, bind, check_count
+from saiki.cells.functions import CellFunction, Equations, argument, arguments_of, check_count
 
 RESERVED = {"Wx", "Wh", "b", "h"}
 """Names that parameters of the engine, or the state of every cell, have already."""
@@ -65,12 +65,14 @@ class TreeCell(Equations):
     child_backward: CellFunction | None = field(default=None, repr=False)
     equations: str = field(default="", repr=False)
     activation: str | None = None
+    version: str = field(default="", init=False, repr=False)
 
     def __post_init__(self) -> None:
         if (self.child is None) != (self.child_backward is None):
             self._refuse("child and child_backward come together; give both or neither")
         functions = (self.forward, self.backward, *((self.child, self.child_backward) if self.child else ()))
         self._take(functions)
+        self._hold()
         for name in self.kinds:
             if self._is_lost(name):
                 self._refuse(f"{name!r} has no meaning as an argument here; see saiki.TreeCell for the names")
@@ -193,11 +195,3 @@ class TreeCell(Equations):
     def child_wants(self) -> tuple[str, ...]:
         """The arguments of ``child_backward``."""
         return arguments_of(self.child_backward)
-
-    @cached_property
-    def functions(self) -> dict[str, CellFunction]:
-        """The functions with the chosen activation, by the names of the arguments of ``TreeCell``."""
-        own = {"forward": self.forward, "backward": self.backward}
-        if self.child and self.child_backward:
-            own |= {"child": self.child, "child_backward": self.child_backward}
-        return {name: bind(function, self.activation) for name, function in own.items()}
