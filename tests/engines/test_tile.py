@@ -17,7 +17,7 @@ def test_products_of_any_size_and_layout(
     kind: str, dtype: Any, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, vectors, size = BLOCKS[kind]
-    monkeypatch.setattr(tile, "host_block", lambda itemsize: Block(rows, vectors, size // itemsize))
+    monkeypatch.setattr(tile, "target_block", lambda itemsize: Block(rows, vectors, size // itemsize))
     words = tile.products.__wrapped__(dtype)
     product, pack, columns = (words[name] for name in ("product", "pack", "columns"))
     tolerance = 200 * np.finfo(dtype).eps  # sums of up to 40 products of size 1 to 10

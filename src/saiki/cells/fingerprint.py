@@ -137,7 +137,7 @@ class _Description:
                 return describe(self, value, name)
         function = value.__wrapped__ if isinstance(value, CachedFunction) else plain_function(value)
         if function is not None:
-            options = self.of(getattr(value, "targetoptions", None), f"options of {name}")
+            options = self.of(getattr(value, "targetoptions", None), f"{name}: options")
             return f"{type(value).__qualname__} {options} of {self.of(function, name)}"
         if self._is_of_library(value):
             return f"{value.__module__}.{value.__qualname__}"
@@ -210,9 +210,9 @@ class _Description:
             for chain in sorted(chains or {()})
         ]
         parts += [f"import {imported}: {self._import(function, imported, name)}" for imported in reads.imports]
-        parts.append(self.of(function.__defaults__, f"defaults of {name}"))
-        parts.append(self.of(function.__kwdefaults__ or {}, f"defaults of {name}"))
-        parts.append(self.of(function.__dict__, f"attributes of {name}"))
+        parts.append(self.of(function.__defaults__, f"{name}: defaults"))
+        parts.append(self.of(function.__kwdefaults__ or {}, f"{name}: defaults"))
+        parts.append(self.of(function.__dict__, f"{name}: attributes"))
         return "\n".join(parts)
 
     def _attribute(self, value: Any, chain: tuple[str, ...], of: str, name: str) -> str:

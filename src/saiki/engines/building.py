@@ -1,22 +1,24 @@
 """Compile generated code once, and find it again in the next process.
 
-Numba's cache knows a function by its file, its name and its signature, and looks at the time stamp of that file alone.
-Code generated from a cell depends on more: on the cell's functions, on the generator, on the vocabulary. So the name
-carries a hash of all that, and the code says that it comes from this file, beside which (or, where that cannot be
-written, in the user's cache folder) Numba then keeps what it compiled.
+Numba's cache knows a function by its file, its name and its signature, and looks at that file alone. Code generated
+from a cell depends on more: on the cell's functions, on the generator, on the vocabulary. So the name carries a hash of
+all that, and the code says that it comes from this file, beside which (or, where that cannot be written, in the user's
+cache folder) Numba then keeps what it compiled; see ``keeping``.
 """
 
 import hashlib
-import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from numba import cfunc, njit, types
+from numba import njit, types
 from numba.core import event
+from numba.core.ccallback import CFunc
+
+from saiki.engines.keeping import keep, log
 
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 """Everything but the promise that there are no NaN and no infinities, which would hide a divergence."""
@@ -27,8 +29,6 @@ EXACT: dict[str, Any] = {"error_model": "numpy"}
 """For loops whose vectors LLVM takes or leaves by where the arrays lie: then both must round alike."""
 
 HERE = Path(__file__).parent
-
-log = logging.getLogger("saiki")
 
 
 @cache
@@ -52,7 +52,34 @@ def _named(function: FunctionType, depends: Iterable[bytes]) -> FunctionType:
     return function
 
 
-def build(name: str, source: str, scope: Mapping[str, Any], signatures: Iterable[Any] | None = None) -> Any:
+def compiled(signatures: Collection[Any], depends: Iterable[bytes] = (), **options: Any) -> Callable[[Any], Any]:
+    """Return a decorator that compiles a function, or finds it in the cache.
+
+    Args:
+        signatures: the types of the arguments, compiled now; where there are none, each at the first call.
+        depends: what else the code depends on, beside the sources of the engine.
+        options: those of Numba's ``njit``.
+    """
+
+    def decorate(function: Any) -> Any:
+        named = _named(function, depends)
+        dispatcher = keep(njit(nogil=True, **options)(named), named)
+        for signature in signatures:
+            dispatcher.compile(signature)
+        if signatures:
+            dispatcher.disable_compile()
+        return dispatcher
+
+    return decorate
+
+
+def build(
+    name: str,
+    source: str,
+    scope: Mapping[str, Any],
+    signatures: Collection[Any] | None = None,
+    depends: Iterable[bytes] = (),
+) -> Any:
     """Compile the function ``name`` of a generated source.
 
     With signatures it is compiled now, or found in the cache; without, when and where a kernel needs it.
@@ -60,7 +87,7 @@ def build(name: str, source: str, scope: Mapping[str, Any], signatures: Iterable
     function = define(name, source, scope)
     if signatures is None:
         return njit(nogil=True, **OPTIONS)(function)
-    return njit(list(signatures), cache=True, nogil=True, **OPTIONS)(_named(function, [source.encode()]))
+    return compiled(signatures, [source.encode(), *depends], **OPTIONS)(function)
 
 
 def build_kernel(
@@ -79,10 +106,10 @@ def build_kernel(
     function = _named(define(name, source, scope), [source.encode(), *depends])
     if function.__qualname__ not in _made:
         with _announced(purpose):
-            compiled = cfunc(types.void(types.CPointer(types.int64)), cache=True, **(EXACT if exact else OPTIONS))(
-                function
-            )
-        _made[function.__qualname__] = compiled  # its code lives as long as it does
+            signature = (types.CPointer(types.int64),), types.void
+            made = keep(CFunc(function, signature, {}, dict(EXACT if exact else OPTIONS)), function)
+            made.compile()
+        _made[function.__qualname__] = made  # its code lives as long as it does
     address: int = _made[function.__qualname__].address
     return address
 

@@ -50,8 +50,10 @@ def walk_kernel(
     kind = f"{cell.name} ({cell.activation})" if cell.activation else cell.name
     kind = f"tree {kind}" if isinstance(cell, TreeCell) else kind
     try:
-        scope = {**products(dtype), "zero": dtype(0)} | {n: translate(f, dtype) for n, f in functions.items()}
-        depends = [fingerprint(function).encode() for function in functions.values()]
+        words = dict(products(dtype))
+        depends = [repr(words.pop("block")).encode()]
+        scope = words | {"zero": dtype(0)} | {n: translate(f, dtype) for n, f in functions.items()}
+        depends += [fingerprint(function).encode() for function in functions.values()]
         return kernel(name, source, arguments, dtype, scope, depends, f"the {kind} cell for {np.dtype(dtype).name}")
     except NotFixedError as error:
         raise ArgumentError(

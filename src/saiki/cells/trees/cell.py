@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import final
 
-from saiki.cells.functions import CellFunction, Equations, argument, arguments_of, check_count
+from saiki.cells.functions import CellFunction, Equations, argument, arguments_of, check_count, check_names
 
 RESERVED = {"Wx", "Wh", "b", "h"}
 """Names that parameters of the engine, or the state of every cell, have already."""
@@ -76,6 +76,8 @@ class TreeCell(Equations):
         for name in self.kinds:
             if self._is_lost(name):
                 self._refuse(f"{name!r} has no meaning as an argument here; see saiki.TreeCell for the names")
+        self._check_parameters([*SIDES, "child", "sum", "prev"], "saiki.TreeCell")
+        self._check_meanings()
         both = [name for name in self.child_inputs if name in self.takes]
         if both:
             self._refuse(f"gates of each child must differ from those of the node; got {', '.join(both)} for both")
@@ -86,6 +88,20 @@ class TreeCell(Equations):
         if self.child is not None:
             check_count(self._refuse, run["child"], self.child_takes, self.child_returns)
             check_count(self._refuse, run["child_backward"], self.child_wants, gradients[1])
+
+    def _check_meanings(self) -> None:
+        """Refuse names with two meanings: each quantity stands under one name, for the equations and the engines."""
+        engine = ["h_sum", *(f"{state}_child" for state in self.states)] if self.child else []
+        engine = [name for name in engine if name not in self.kinds]
+        meanings = {"a state": self.states, "an argument": self.kinds, "a value of the engine": engine}
+        gradients = [f"d{name}" for names in meanings.values() for name in names]
+        check_names(self._refuse, {**meanings, "a saved value": self.saved, "the gradient of another value": gradients})
+        gradients += [f"d{name}" for name in self.totals]
+        of_child = {"a sum over the children": self.totals, "a value that child returns": self.child_saved}
+        check_names(self._refuse, {**meanings, **of_child, "the gradient of another value": dict.fromkeys(gradients)})
+        lost = [n for n in self.wants if n in self.kinds and n not in self.takes and n not in self.vectors]
+        if lost:
+            self._refuse(f"backward asks for {lost[0]!r}, which only child has; let it return a value that needs it")
 
     def _is_lost(self, name: str) -> bool:
         """Return whether an argument looks like something that the engine hands in, but cannot here."""
