@@ -11,13 +11,13 @@ from saiki.engines import plan, tree_compiled
 from saiki.trees import Forest, Recursive, Tree
 from tests.engines.test_sources import interpreted  # noqa: F401
 
-NAMES = (
+NAMES = (  # noqa: SIM905
     "x y i n r t c h s v w loss seen mask zero one T B H G A F lo hi a b d o dh dc da dx dv d_h gates apart "
     "row row_h spare sum child near kept product pack numbers np stage_0 back_0 forward backward table _ λ "
     "float print bias at look_at panels held first last window block_x between_v saved_v vector_k s_h m into "
     "of_child edges left right loss_row x_n h_n a_n h_prev c_prev x_prev h_left c_left h_child c_child m_sum "
     "c_sum h_sum a_c x_c"
-).split()  # noqa: SIM905
+).split()
 """Names of the engines' own sources, of NumPy and Python, of parts of gates, states and gradients."""
 
 
