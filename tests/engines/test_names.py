@@ -119,7 +119,7 @@ def test_names_of_cells(rng: np.random.Generator) -> None:
 
 @pytest.mark.usefixtures("interpreted")
 def test_names_of_tree_cells(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree_compiled, "run_at", plan.run_at)
+    monkeypatch.setattr(tree_compiled, "run_at", vars(plan)["run_at"])
     monkeypatch.setattr(tree_compiled, "_kernel", tree_compiled._kernel.__wrapped__)
     trees = [Tree([2, 2, 4, 4, -1], [rng.standard_normal(2) for _ in range(5)]), Tree([-1], [rng.standard_normal(2)])]
     forest, accepted = Forest.of(trees), 0

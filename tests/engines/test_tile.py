@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba.core.registry import cpu_target
 
 import saiki
 from saiki.engines import tile, walks
@@ -62,14 +63,19 @@ def test_products_of_any_size_and_layout(
 def test_the_block_is_that_of_the_processor_that_numba_compiles_for(
     features: str, block: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    codegen = type(tile.cpu_target.target_context.codegen())
+    codegen = type(cpu_target.target_context.codegen())
     monkeypatch.setattr(codegen, "magic_tuple", lambda self: ("triple", "processor", features))
     assert tuple(tile.target_block.__wrapped__(4)) == block
 
 
 def test_the_block_is_in_the_name_of_a_walk(monkeypatch: pytest.MonkeyPatch) -> None:
     depends: list[Any] = []
-    monkeypatch.setattr(walks, "kernel", lambda *arguments: depends.append(arguments[5]) or 0)
+
+    def remembered(*arguments: Any) -> int:
+        depends.append(arguments[5])
+        return 0
+
+    monkeypatch.setattr(walks, "kernel", remembered)
     for size in (64, 32):
         block = Block(8, 2, size // 4)
         monkeypatch.setattr(walks, "products", lambda dtype, block=block: {"block": block})

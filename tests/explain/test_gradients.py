@@ -205,7 +205,7 @@ def test_the_hint_names_the_part_that_is_wrong(
     monkeypatch.setattr(saiki.LayerNorm, "_backward", doubled)
     first, last, loss = make()
     network, X = saiki.Network([first, last]), rng.standard_normal((3, 4, 1))
-    y = rng.standard_normal((3, 4, network.sizes[1]))
+    y = rng.standard_normal((3, 4, network.sizes[1] or 1))
     with pytest.raises(saiki.GradientError, match=culprit) as raised:
         saiki.check_gradients(network, X, y, loss=loss, engine="reference")
     hint = str(raised.value).splitlines()[0]

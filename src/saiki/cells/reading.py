@@ -79,8 +79,8 @@ def reads_of(code: CodeType) -> Reads:
                     cells.setdefault(name, set()).update(chains)
             imports.update(inner.imports)
             writes |= inner.writes
-    found = ({name: frozenset(chains) for name, chains in sorted(kind.items())} for kind in (names, cells))
-    return Reads(*found, tuple(sorted(imports)), writes)
+    of_names, of_cells = ({name: frozenset(chains) for name, chains in sorted(kind.items())} for kind in (names, cells))
+    return Reads(of_names, of_cells, tuple(sorted(imports)), writes)
 
 
 def _instructions(code: CodeType) -> Iterator[tuple[dis.Instruction, tuple[str, ...]]]:
@@ -171,8 +171,8 @@ def _fixed_function(function: FunctionType, known: dict[int, Any], words: Mappin
     if not can_be_fixed(function):
         if not words:
             return function
-        scope = {**function.__globals__, **words}
-        return FunctionType(function.__code__, scope, function.__name__, None, function.__closure__)
+        own = {**function.__globals__, **words}
+        return FunctionType(function.__code__, own, function.__name__, None, function.__closure__)
     if package_of(home_of(function)) == "library" and not words:
         return function
     scope: dict[str, Any] = {"__builtins__": function.__globals__.get("__builtins__", builtins)}

@@ -13,7 +13,7 @@ import numpy as np
 from numba.core.errors import NumbaError
 
 from saiki.cells.fingerprint import fingerprint
-from saiki.engines.building import log
+from saiki.engines.keeping import log
 from saiki.engines.native import Argument, kernel, pointers
 from saiki.engines.words import NotFixedError, translate
 from saiki.losses import Loss
