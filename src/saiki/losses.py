@@ -5,8 +5,9 @@ for all of them: which targets exist, how much each counts, and the mean.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any, final
 
 import numpy as np
@@ -22,6 +23,7 @@ from saiki.arrays import (
     existing_steps,
     with_nan,
 )
+from saiki.cells.reading import fixed
 from saiki.errors import ArgumentError, DtypeError, ShapeError, choose
 from saiki.maths import sigmoid, softplus
 
@@ -41,17 +43,21 @@ class Loss:
         of_classes: whether targets are classes: an index for each row of outputs, or a distribution over them.
         between: the least and the largest target that the loss knows.
         label_smoothing: the share of each distribution that is spread evenly over all classes.
+        functions: the function that runs, by the name "function": what it reads is as it was when the loss was made.
     """
 
     function: Callable[..., tuple[Array, Array]]
     of_classes: bool = False
     between: tuple[float, float] = (-math.inf, math.inf)
     label_smoothing: float = 0.0
+    functions: Mapping[str, Callable[..., tuple[Array, Array]]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        own = self.function
+        object.__setattr__(self, "functions", {"function": fixed(own) if isinstance(own, FunctionType) else own})
         parts = 3 if self.of_classes else 2
         try:
-            value, slope = self.function(*(np.full((1, 2), 0.5) for _ in range(parts)))
+            value, slope = self.functions["function"](*(np.full((1, 2), 0.5) for _ in range(parts)))
         except Exception as error:
             raise ArgumentError(
                 f"function must take {parts} arrays and return two, the values and their slopes; it fails:"
@@ -63,13 +69,19 @@ class Loss:
                 f" {np.shape(value)} and {np.shape(slope)}. The mean is taken afterwards."
             )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Loss, (self.function, self.of_classes, self.between, self.label_smoothing)
+
+    def __deepcopy__(self, memo: object) -> "Loss":
+        return self  # what the function reads stays fixed
+
     def __call__(self, output: Array, target: Array) -> tuple[Array, Array]:
         """Return the values and slopes for arrays; the values of a row of classes are added up, ``(..., 1)``."""
         if not self.of_classes:
-            return self.function(output, target)
+            return self.functions["function"](output, target)
         target = target * (1 - self.label_smoothing) + self.label_smoothing / output.shape[-1]
         output, log_sum = _shifted(output)
-        value, slope = self.function(output, target, log_sum)
+        value, slope = self.functions["function"](output, target, log_sum)
         return value.sum(axis=-1, keepdims=True), slope
 
 

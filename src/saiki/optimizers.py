@@ -9,13 +9,15 @@ Nearly every link is a rule for one number, written once: NumPy runs it on whole
 the loop that updates the parameters.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any, TypeAlias, final
 
 import numpy as np
 
 from saiki.arrays import Array, Params, as_count, as_positive, as_share
+from saiki.cells.reading import fixed
 from saiki.errors import ArgumentError
 from saiki.properties import cached_property
 
@@ -33,11 +35,23 @@ class Rule:
             returns the gradient for the next link, and what it remembers from now on.
         memories: how many numbers it remembers; all are zero to begin with.
         rates: gives the rates of update number 0, 1, 2, ... for a parameter of so many dimensions.
+        functions: the function that runs, by the name "function": what it reads is as it was when the rule was made.
     """
 
     function: Callable[..., Any]
     memories: int = 0
     rates: Callable[[int, int], tuple[float, ...]] = lambda count, ndim: ()  # noqa: ARG005
+    functions: Mapping[str, Callable[..., Any]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        own = self.function
+        object.__setattr__(self, "functions", {"function": fixed(own) if isinstance(own, FunctionType) else own})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Rule, (self.function, self.memories, self.rates)
+
+    def __deepcopy__(self, memo: object) -> "Rule":
+        return self  # what the function reads stays fixed
 
 
 @final
@@ -138,9 +152,9 @@ def follow(rule: Rule) -> Optimizer:
     """
     if not isinstance(rule, Rule):
         raise ArgumentError(f"rule must be a saiki.optimizers.Rule; got {rule!r}. Try Rule(lambda g, w: -0.1 * g).")
-    values = [np.full(2, 0.5) for _ in range(2 + rule.memories)]
+    values, function = [np.full(2, 0.5) for _ in range(2 + rule.memories)], rule.functions["function"]
     try:
-        tried = rule.function(*values, *rule.rates(0, 1))
+        tried = function(*values, *rule.rates(0, 1))
     except Exception as error:
         raise ArgumentError(
             f"rule: its function must take g, w, {rule.memories} memories and {len(rule.rates(0, 1))} rates, numbers or"
@@ -159,7 +173,7 @@ def follow(rule: Rule) -> Optimizer:
         memories, count = state
         results = {}
         for name, g in grads.items():
-            result = rule.function(g, params[name], *(m[name] for m in memories), *rule.rates(count, g.ndim))
+            result = function(g, params[name], *(m[name] for m in memories), *rule.rates(count, g.ndim))
             results[name] = result if isinstance(result, tuple) else (result,)
         directions, *remembered = (
             {name: result[k] for name, result in results.items()} for k in range(len(memories) + 1)

@@ -148,3 +148,63 @@ def test_any_argument_that_is_no_part_of_a_gate_is_a_vector() -> None:
     assert cell.vectors == ("k",)
     assert saiki.check_gradients(cell).right
     assert cell.stages[0].takes == ("a", "k", "h_prev")
+
+
+def two_stages(look: Any, look_backward: Any, forward: Any, backward: Any) -> saiki.Cell:
+    return saiki.Cell("two stages", forward, backward, look, look_backward)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: two_stages(
+                lambda a_r, h_prev: (a_r * h_prev, a_r),
+                lambda dv, c, h_prev: (dv * h_prev, dv * c),
+                lambda a_n, c_prev: (a_n, c_prev),
+                lambda dh, dc: (dh, dc),
+            ),
+            "'c' would be a new state and a value that look returns",
+        ),
+        (lambda: saiki.Cell("c", lambda a, c, c_prev: (a, c), lambda dh, dc: (dh, dc, dc)), "'c' would be a new"),
+        (lambda: saiki.Cell("dh", lambda a, dh: a * dh, lambda dh: (dh, dh)), "'dh' would be an argument and"),
+        (lambda: saiki.Cell("x", lambda x, x_prev: (x, x), lambda dh, dx: (dh, dx)), "'x' would be a new state and"),
+        (lambda: saiki.Cell("b_i", lambda a_i, b_i: a_i * b_i, lambda dh: (dh, dh)), "'b_i' .* is a part of b"),
+        (lambda: saiki.Cell("one", lambda a: (a,), lambda dh: dh), r"write 'return h', without a comma"),
+        (lambda: saiki.Cell("saved", lambda a: a, lambda dh, hprev: dh), "'hprev' is taken .*; is 'h_prev' meant"),
+        (lambda: saiki.Cell("H", lambda a, H_prev: (a, a), lambda dh: (dh, dh)), "'H_prev' has no meaning"),
+        (lambda: saiki.Cell("xn", lambda a_z, xn: a_z * xn, lambda dh: (dh, dh)), "'xn' would be .* like 'x_n'"),
+        (
+            lambda: saiki.TreeCell("hleft", lambda a, hleft: a * hleft, lambda dh: (dh, dh)),
+            "'hleft' would be a parameter, .* like 'h_left'",
+        ),
+        (
+            lambda: saiki.TreeCell("c", lambda a, c, c_left: (a, c), lambda dh, dc: (dh, dc, dc)),
+            "'c' would be a state and an argument",
+        ),
+    ],
+)  # fmt: skip
+def test_names_that_mean_two_things_or_look_like_another_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(saiki.ArgumentError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    "name", ["hprev", "h_prv", "hPrev", "cprev", "h_previous", "prev_h", "cPrev", "c_pre", "Hprev"]
+)
+def test_a_parameter_that_looks_like_a_previous_state_is_refused(name: str) -> None:
+    forward = functions(f"def forward(a, {name}): return a * {name}")
+    with pytest.raises(saiki.ArgumentError, match=f"{name!r} (would be a parameter|has no meaning)"):
+        saiki.Cell("no memory", forward, lambda dh: (dh, dh))
+
+
+@pytest.mark.parametrize("name", ["k", "u", "p_i", "spread", "preset", "alpha", "xi", "A", "decay"])
+def test_parameters_and_cells_without_memory_stay_possible(name: str) -> None:
+    cell = saiki.Cell("no memory", functions(f"def forward(x, {name}): return x * {name}"), lambda dh: (dh, dh))
+    assert cell.vectors == (name,)
+
+
+def functions(code: str) -> Any:
+    scope: dict[str, Any] = {}
+    exec(code, scope)
+    return scope["forward"]

@@ -1,5 +1,6 @@
 """The certificate: it must pass what is right and refuse what is wrong."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -170,3 +171,43 @@ def test_the_loss_is_that_which_fits_the_targets(rng: np.random.Generator) -> No
     net, X = saiki.Network([saiki.GRU(2, 3), saiki.Readout("last"), saiki.Dense(3, 4)]), rng.standard_normal((5, 6, 2))
     for y in (rng.integers(4, size=5), rng.standard_normal((5, 4))):
         assert saiki.check_gradients(net, X, y).worst < EXACT
+
+
+def wrong_loss(v: Any, t: Any) -> tuple[Any, Any]:
+    return (v - t) ** 2 / 2, 2 * (v - t)
+
+
+def wrong_cell() -> saiki.Cell:
+    return saiki.Cell("bad", lambda a, h_prev: a + h_prev, lambda dh, a: (dh * a, dh))
+
+
+@pytest.mark.parametrize(
+    ("make", "culprit", "spared"),
+    [
+        (lambda: (saiki.SimpleRNN(1, 2), saiki.Dense(2, 1), Loss(wrong_loss)), "The loss is wrong", "cell 'simple'"),
+        (lambda: (saiki.Recurrent(wrong_cell(), 1, 2), saiki.Dense(2, 1), "huber"), "layer 0 .*cell 'bad'", "The loss"),
+        (
+            lambda: (saiki.GRU(1, 2), saiki.LayerNorm(2), "huber"),
+            r"layer 1 \(LayerNorm\) is wrong: compare",
+            "cell 'gru'",
+        ),
+    ],
+)
+def test_the_hint_names_the_part_that_is_wrong(
+    make: Any, culprit: str, spared: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = saiki.LayerNorm._backward
+
+    def doubled(self: Any, *arguments: Any) -> Any:
+        grads = right(self, *arguments)
+        return dataclasses.replace(grads, X=2 * grads.X)
+
+    monkeypatch.setattr(saiki.LayerNorm, "_backward", doubled)
+    first, last, loss = make()
+    network, X = saiki.Network([first, last]), rng.standard_normal((3, 4, 1))
+    y = rng.standard_normal((3, 4, network.sizes[1] or 1))
+    with pytest.raises(saiki.GradientError, match=culprit) as raised:
+        saiki.check_gradients(network, X, y, loss=loss, engine="reference")
+    hint = str(raised.value).splitlines()[0]
+    assert spared not in hint
+    assert "In a cell" not in hint

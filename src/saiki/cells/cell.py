@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple, final
 
-from saiki.cells.functions import CellFunction, Equations, argument, arguments_of, bind, check_count
+from saiki.cells.functions import CellFunction, Equations, argument, arguments_of, check_count, check_names, meant
 from saiki.properties import cached_property
 
 RESERVED = {"Wx", "Wh", "b", "bh", "h", "v"}
@@ -86,18 +86,54 @@ class Cell(Equations):
     look_backward: CellFunction | None = field(default=None, repr=False)
     equations: str = field(default="", repr=False)
     activation: str | None = None
+    version: str = field(default="", init=False, repr=False)
 
     def __post_init__(self) -> None:
         if (self.look is None) != (self.look_backward is None):
             self._refuse("look and look_backward come together; give both or neither")
         functions = (self.forward, self.backward, *((self.look, self.look_backward) if self.look else ()))
         self._take(functions)
+        self._hold()
         for name, kind in self.kinds.items():
             if kind == "vector" and (name in RESERVED or name in {f"{s}0" for s in self.states} or name[:2] == "h_"):
                 self._refuse(f"{name!r} has no meaning as an argument here; see saiki.Cell for the names")
+        self._check_parameters(["prev"], "saiki.Cell")
+        self._check_meanings()
+        of = {name: meant(name, ["prev"], self.gates) for name in self.saved}
+        doubtful = {name: one for name, one in of.items() if one is not None and one not in of}
         for stage in self.stages:
-            check_count(self._refuse, stage.forward, stage.takes, stage.returns)
+            check_count(self._refuse, stage.forward, stage.takes, stage.returns, doubtful)
             check_count(self._refuse, stage.backward, stage.wants, tuple(f"d{name}" for name in stage.takes))
+
+    def _check_meanings(self) -> None:
+        """Refuse names with two meanings: each quantity stands under one name, for the equations and the engines."""
+        taken = arguments_of(self.look), arguments_of(self.forward)
+        twice = [name for name in self.inputs if name in taken[0] and name in taken[1]]
+        if twice:
+            self._refuse(f"gates of look must differ from those of forward; got {', '.join(twice)} for both")
+        if self.look and not self.stages[-1].gates:
+            self._refuse(
+                "look returns v, which no gate of forward sees; give forward a gate a or a_..., or leave look out"
+            )
+        handed = [f"d{name}" for name in self._look_returns if name != "v" and name not in taken[1]]
+        unknown = [name for name in arguments_of(self.look_backward) if name in handed]
+        if unknown:
+            self._refuse(f"look_backward asks for {unknown[0]!r}, but forward does not take {unknown[0][1:]!r}")
+        strange = [state for state in self.states if state != state.lower() or not state]
+        if strange:
+            self._refuse(f"{strange[0] + '_prev'!r} has no meaning as an argument here; write it in lower case")
+        between = self._look_returns
+        arguments = [name for name, kind in self.kinds.items() if kind not in ("between", "previous")]
+        saved = [name for name in self.saved if name not in between]
+        looking = [name for name in between if name.partition("_")[0] in ("a", "x", "h")]
+        if looking:
+            self._refuse(f"look returns {looking[0]!r}, which is the name of a gate's part; give it another name")
+        previous = [f"{state}_prev" for state in self.states]
+        meanings = {"a new state": self.states, "a previous state": previous, "an argument": arguments}
+        meanings["a value that look returns"] = between
+        named = [name for names in meanings.values() for name in names]
+        gradients = [f"d{name}" for name in named]
+        check_names(self._refuse, {**meanings, "a saved value": saved, "the gradient of another value": gradients})
 
     @cached_property
     def kinds(self) -> dict[str, str]:
@@ -151,10 +187,10 @@ class Cell(Equations):
         known = {*self.kinds, *self.states, *(f"d{s}" for s in self.states), *(f"{s}_prev" for s in self.states)}
         known |= set(self._look_returns)
         saved = tuple(name for name in arguments_of(self.backward) if name not in known)
-        last = self._stage(self.forward, self.backward, (*self.states, *saved), "v" if self.look else "h_prev")
+        last = self._stage("forward", "backward", (*self.states, *saved), "v" if self.look else "h_prev")
         if self.look is None or self.look_backward is None:
             return (last,)
-        return self._stage(self.look, self.look_backward, self._look_returns, "h_prev"), last
+        return self._stage("look", "look_backward", self._look_returns, "h_prev"), last
 
     @cached_property
     def _look_returns(self) -> tuple[str, ...]:
@@ -165,8 +201,8 @@ class Cell(Equations):
         gradients = {"dv", *(f"d{name}" for name in names)}
         return ("v", *(name for name in names if name not in own and name not in gradients))
 
-    def _stage(self, forward: CellFunction, backward: CellFunction, returns: tuple[str, ...], sees: str) -> Stage:
-        takes, wants = arguments_of(forward), arguments_of(backward)
+    def _stage(self, forward: str, backward: str, returns: tuple[str, ...], sees: str) -> Stage:
+        run, back = self.functions[forward], self.functions[backward]
+        takes, wants = arguments_of(run), arguments_of(back)
         gates = tuple(g for g in self.recurrent if argument("a", g) in takes or argument("h", g) in takes)
-        bound = bind(forward, self.activation), bind(backward, self.activation)
-        return Stage(bound[0], takes, returns, bound[1], wants, sees, gates)
+        return Stage(run, takes, returns, back, wants, sees, gates)

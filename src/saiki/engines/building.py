@@ -1,22 +1,26 @@
 """Compile generated code once, and find it again in the next process.
 
-Numba's cache knows a function by its file, its name and its signature, and looks at the time stamp of that file alone.
-Code generated from a cell depends on more: on the cell's functions, on the generator, on the vocabulary. So the name
-carries a hash of all that, and the code says that it comes from this file, beside which (or, where that cannot be
-written, in the user's cache folder) Numba then keeps what it compiled.
+Numba's cache knows a function by its file, its name and its signature, and looks at that file alone. Code generated
+from a cell depends on more: on the cell's functions, on the generator, on the vocabulary. So the name carries a hash of
+all that, and the code says that it comes from this file, beside which (or, where that cannot be written, in the user's
+cache folder) Numba then keeps what it compiled; see ``keeping``.
 """
 
 import hashlib
-import logging
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import FunctionType
 from typing import Any
 
-from numba import cfunc, njit, types
+from numba import njit, types
 from numba.core import event
+from numba.core.ccallback import CFunc
+from numba.core.compiler_lock import global_compiler_lock
+
+from saiki.engines.keeping import keep, log
 
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 """Everything but the promise that there are no NaN and no infinities, which would hide a divergence."""
@@ -30,20 +34,11 @@ HERE = Path(__file__).parent
 
 _LINES = len(Path(__file__).read_bytes().splitlines())
 
-log = logging.getLogger("saiki")
-
 
 @cache
 def engine_sources() -> bytes:
     """Return the sources of all that generates code."""
     return b"".join(path.read_bytes() for path in sorted(HERE.glob("*.py")))
-
-
-def fingerprint(code: CodeType) -> bytes:
-    """Return what a function does, without where it stands."""
-    names = repr((code.co_names, code.co_varnames)).encode()
-    constants = (fingerprint(c) if isinstance(c, CodeType) else repr(c).encode() for c in code.co_consts)
-    return b"|".join([code.co_code, names, *constants])
 
 
 def define(name: str, source: str, scope: Mapping[str, Any]) -> FunctionType:
@@ -63,7 +58,34 @@ def _named(function: FunctionType, depends: Iterable[bytes]) -> FunctionType:
     return function
 
 
-def build(name: str, source: str, scope: Mapping[str, Any], signatures: Iterable[Any] | None = None) -> Any:
+def compiled(signatures: Collection[Any], depends: Iterable[bytes] = (), **options: Any) -> Callable[[Any], Any]:
+    """Return a decorator that compiles a function, or finds it in the cache.
+
+    Args:
+        signatures: the types of the arguments, compiled now; where there are none, each at the first call.
+        depends: what else the code depends on, beside the sources of the engine.
+        options: those of Numba's ``njit``.
+    """
+
+    def decorate(function: Any) -> Any:
+        named = _named(function, depends)
+        dispatcher = keep(njit(nogil=True, **options)(named), named)
+        for signature in signatures:
+            dispatcher.compile(signature)
+        if signatures:
+            dispatcher.disable_compile()
+        return dispatcher
+
+    return decorate
+
+
+def build(
+    name: str,
+    source: str,
+    scope: Mapping[str, Any],
+    signatures: Collection[Any] | None = None,
+    depends: Iterable[bytes] = (),
+) -> Any:
     """Compile the function ``name`` of a generated source.
 
     With signatures it is compiled now, or found in the cache; without, when and where a kernel needs it.
@@ -71,7 +93,7 @@ def build(name: str, source: str, scope: Mapping[str, Any], signatures: Iterable
     function = define(name, source, scope)
     if signatures is None:
         return njit(nogil=True, **OPTIONS)(function)
-    return njit(list(signatures), cache=True, nogil=True, **OPTIONS)(_named(function, [source.encode()]))
+    return compiled(signatures, [source.encode(), *depends], **OPTIONS)(function)
 
 
 def build_kernel(
@@ -90,10 +112,10 @@ def build_kernel(
     function = _named(define(name, source, scope), [source.encode(), *depends])
     if function.__qualname__ not in _made:
         with _announced(purpose):
-            compiled = cfunc(types.void(types.CPointer(types.int64)), cache=True, **(EXACT if exact else OPTIONS))(
-                function
-            )
-        _made[function.__qualname__] = compiled  # its code lives as long as it does
+            signature = (types.CPointer(types.int64),), types.void
+            made = keep(CFunc(function, signature, {}, dict(EXACT if exact else OPTIONS)), function)
+            made.compile()
+        _made[function.__qualname__] = made  # its code lives as long as it does
     address: int = _made[function.__qualname__].address
     return address
 
@@ -129,3 +151,11 @@ def _announced(purpose: str) -> Iterator[None]:
         yield
     finally:
         event.unregister("numba:compile", listener)
+
+
+if hasattr(os, "register_at_fork"):  # a child of a process in which another thread compiles would wait for ever
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )

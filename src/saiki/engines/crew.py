@@ -13,11 +13,12 @@ from typing import Any, final
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from saiki.arrays import Array
+from saiki.engines.building import compiled
 from saiki.engines.native import run_at
 from saiki.engines.threads import cores
 
@@ -96,7 +97,7 @@ BOARD = 8
 """Words from one thread's board to the next: a line of the cache, so that no two threads write to the same."""
 
 
-@njit([types.int64(WORDS, types.int64, types.int64)], cache=True, nogil=True)
+@compiled([types.int64(WORDS, types.int64, types.int64)])
 def attend(boards, at, patience):  # type: ignore[no-untyped-def]
     """Run whatever programs are put on a board, until none came for a while."""
     idle = 0
@@ -115,7 +116,7 @@ def attend(boards, at, patience):  # type: ignore[no-untyped-def]
                 return idle
 
 
-@njit([types.void(WORDS, types.int64)], cache=True, nogil=True)
+@compiled([types.void(WORDS, types.int64)])
 def await_end(boards, at):  # type: ignore[no-untyped-def]
     """Wait until the thread of a board has no work."""
     looks = 0
@@ -126,7 +127,7 @@ def await_end(boards, at):  # type: ignore[no-untyped-def]
             give_way()
 
 
-@njit([types.void(WORDS, WORDS)], cache=True, nogil=True)
+@compiled([types.void(WORDS, WORDS)])
 def join(boards, programs):  # type: ignore[no-untyped-def]
     """Run the first program, and wait for the others."""
     run_at(programs[0], programs[1])
@@ -134,7 +135,7 @@ def join(boards, programs):  # type: ignore[no-untyped-def]
         await_end(boards, BOARD * k)
 
 
-@njit([types.int64(WORDS, WORDS)], cache=True, nogil=True)
+@compiled([types.int64(WORDS, WORDS)])
 def hand_out(boards, programs):  # type: ignore[no-untyped-def]
     """Put all programs but the first on boards; if everybody is awake, run the first, and wait for the others.
 
@@ -154,7 +155,7 @@ def hand_out(boards, programs):  # type: ignore[no-untyped-def]
     return asleep
 
 
-@njit([types.void(WORDS)], cache=True, nogil=True)
+@compiled([types.void(WORDS)])
 def settle(boards):  # type: ignore[no-untyped-def]
     """Wait until nobody has work."""
     for at in range(0, len(boards), BOARD):

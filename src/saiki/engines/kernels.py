@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numba.core.errors import NumbaError
 
-from saiki.engines.building import log
+from saiki.cells.fingerprint import fingerprint
+from saiki.engines.keeping import log
 from saiki.engines.native import Argument, kernel, pointers
-from saiki.engines.words import depends_on, translate
+from saiki.engines.words import NotFixedError, translate
 from saiki.losses import Loss
 from saiki.optimizers import Rule
 
@@ -248,17 +249,19 @@ def kernel_of(name: str, dtype: Any) -> int:
 @lru_cache(MOST_KEPT)
 def weigher(loss: Loss, dtype: Any) -> int:
     """Return the address of the kernel that weighs outputs by a loss; 0 if Numba does not understand the loss."""
-    if not isinstance(loss.function, FunctionType):
+    function = loss.functions["function"]
+    if not isinstance(function, FunctionType):
         return 0
     low, high = (dtype(np.clip(end, np.finfo(dtype).min, np.finfo(dtype).max)) for end in loss.between)
-    words = {"loss": translate(loss.function, dtype), "low": low, "high": high}
-    words |= {"kept": dtype(1 - loss.label_smoothing), "spread": dtype(loss.label_smoothing)}
-    depends = [depends_on(loss.function), repr((loss.between, loss.label_smoothing)).encode()]
+    words = {"low": low, "high": high, "kept": dtype(1 - loss.label_smoothing), "spread": dtype(loss.label_smoothing)}
     source = WEIGH_CLASSES if loss.of_classes else WEIGH
     try:
+        words["loss"] = translate(function, dtype)
+        depends = [fingerprint(function).encode(), repr((loss.between, loss.label_smoothing)).encode()]
         return kernel("weigh", source, ARGUMENTS["weigh"], dtype, numbers_of(dtype) | words, depends, "the loss")
-    except NumbaError:
-        log.warning("saiki cannot compile the loss; NumPy weighs the outputs, and the layers run one by one")
+    except (NumbaError, NotFixedError) as error:
+        why = f" ({error})" if isinstance(error, NotFixedError) else ""
+        log.warning("saiki cannot compile the loss%s; NumPy weighs the outputs, and the layers run one by one", why)
         return 0
 
 
@@ -273,7 +276,8 @@ def update_arguments(rules: tuple[Rule, ...]) -> dict[str, Argument]:
 @lru_cache(MOST_KEPT)
 def updater(rules: tuple[Rule, ...], dtype: Any) -> int:
     """Return the address of the kernel that updates one parameter by rules; 0 if Numba does not understand them."""
-    if not all(isinstance(rule.function, FunctionType) for rule in rules):
+    functions = [rule.functions["function"] for rule in rules]
+    if not all(isinstance(function, FunctionType) for function in functions):
         return 0
     arguments = update_arguments(rules)
     pointed = [name.removesuffix("_slot") for name in arguments if name.endswith("_slot")]
@@ -290,11 +294,12 @@ def updater(rules: tuple[Rule, ...], dtype: Any) -> int:
         memory, rate = memory + rule.memories, rate + n_rates
     lines += ["        value = w[j] + g", "        bad += value * zero", "        new_w[at + j] = value"]
     lines.append("    status[0] += bad\n")
-    words = {f"rule_{r}": translate(rule.function, dtype) for r, rule in enumerate(rules)}
-    depends = [depends_on(rule.function) for rule in rules]
     try:
+        words = {f"rule_{r}": translate(function, dtype) for r, function in enumerate(functions)}
+        depends = [fingerprint(function).encode() for function in functions]
         scope, source = numbers_of(dtype) | words, "\n".join(lines)
         return kernel("update", source, arguments, dtype, scope, depends, "the optimizer", exact=True)
-    except NumbaError:
-        log.warning("saiki cannot compile the optimizer's rules; NumPy follows them")
+    except (NumbaError, NotFixedError) as error:
+        why = f" ({error})" if isinstance(error, NotFixedError) else ""
+        log.warning("saiki cannot compile the optimizer's rules%s; NumPy follows them", why)
         return 0

@@ -56,13 +56,16 @@ def runs_of(cell: Cell) -> list[Run]:
 def overwritten(cell: Cell) -> dict[str, int]:
     """Return, for each saved value that may take the place of its gate's pre-activation, the number of the gate.
 
-    That is a value with the gate's name, where no backward function asks for the pre-activation.
+    That is a value with the gate's name, which the stage returns that takes the gate or a later one, where no backward
+    function asks for the pre-activation.
     """
     asked = {name for stage in cell.stages for name in stage.wants}
+    returned = {name: k for k, stage in enumerate(cell.stages) for name in stage.returns}
+    taken = {name: k for k, stage in enumerate(cell.stages) for name in stage.takes}
     return {
         gate: g
         for g, (gate, pre_activation) in enumerate(zip(cell.gates, cell.inputs, strict=True))
-        if gate in cell.saved and pre_activation not in asked
+        if gate in cell.saved and pre_activation not in asked and returned[gate] >= taken[pre_activation]
     }
 
 
@@ -184,11 +187,14 @@ def seen_names(cell: Cell) -> list[str]:
 
 
 def between(cell: Cell) -> list[str]:
-    """Return the gradients that pass from the last stage to the first, and what a mask or a stage needs room for."""
+    """Return the gradients that pass from the last stage to the first, and "0", what a mask needs room for.
+
+    No value of a cell has a name that begins with a digit.
+    """
     if cell.look is None:
-        return ["seen"]
+        return ["0"]
     first, last = cell.stages
-    return ["seen", *(name for name in last.takes if name in first.returns), "v"]
+    return ["0", *(name for name in last.takes if name in first.returns), "v"]
 
 
 def backward_source(cell: Cell) -> str:
@@ -224,12 +230,12 @@ def backward_source(cell: Cell) -> str:
             target = "between_v[:n]" if run.sees == "v" else "d_h[lo : lo + n]"
             out += [
                 "        if masked:",
-                *(f"            {line}" for line in fill("between_seen[i, j]", "n", "H", "zero")),
-                f"            product({source}, wh_back_{r}, nothing, between_seen[:n], spare)",
+                *(f"            {line}" for line in fill("between_0[i, j]", "n", "H", "zero")),
+                f"            product({source}, wh_back_{r}, nothing, between_0[:n], spare)",
                 "            for i in range(n):",
                 "                for j in range(H):",
                 f"                    {target.split('[')[0]}[{'i' if run.sees == 'v' else 'lo + i'}, j] +="
-                " between_seen[i, j] * mask[lo + i, j]",
+                " between_0[i, j] * mask[lo + i, j]",
                 "        else:",
                 f"            product({source}, wh_back_{r}, nothing, {target}, spare)",
             ]
@@ -256,13 +262,13 @@ def backward_stage(cell: Cell, number: int) -> list[str]:
     last_stage = number == len(cell.stages) - 1
     wanted, given = stage.wants, stage.takes
     d_states = [f"d{s}" for s in cell.states]
-    handed = {f"d{name}": name for name in between(cell) if name != "seen"}
+    handed = {f"d{name}": name for name in between(cell) if name != "0"}
     lines = ["for i in range(lo, lo + n):"]
     body = rows(cell, wanted)
     body += [f"rowd_{s} = d_{s}[i]" for s in cell.states]
     if last_stage:
-        body.append("row_loss = dh_loss[t, i]")
-    body += [f"rowb_{name} = between_{name}[i - lo]" for name in between(cell) if name != "seen"]
+        body.append("loss_row = dh_loss[t, i]")
+    body += [f"rowb_{name} = between_{name}[i - lo]" for name in between(cell) if name != "0"]
     for name in given:
         if name in cell.inputs:
             g = cell.inputs.index(name)
@@ -274,7 +280,7 @@ def backward_stage(cell: Cell, number: int) -> list[str]:
     values = []
     for name in wanted:
         if name == "dh":
-            values.append("(rowd_h[j] + row_loss[j])")
+            values.append("(rowd_h[j] + loss_row[j])")
         elif name in d_states:
             values.append(f"rowd_{name[1:]}[j]")
         elif name in handed:

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, njit, types  # type: ignore[attr-defined]
+from numba import carray, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 from numba.np.numpy_support import from_dtype
 
 from saiki.arrays import Array
-from saiki.engines.building import build_kernel
+from saiki.engines.building import build_kernel, compiled
 
 
 class Argument(NamedTuple):
@@ -117,7 +117,7 @@ def _call(typingctx, function, table):  # type: ignore[no-untyped-def]  # noqa: 
 call: Any = intrinsic(_call)
 
 
-@njit([types.void(types.int64, types.int64)], cache=True, nogil=True)
+@compiled([types.void(types.int64, types.int64)])
 def run_at(start, length):  # type: ignore[no-untyped-def]
     """Make the calls of the program of so many words that stands at an address."""
     program = carray(_wholes(start), (length,))
@@ -125,7 +125,7 @@ def run_at(start, length):  # type: ignore[no-untyped-def]
         call(program[i], program[i + 1])
 
 
-@njit([types.void(types.int64, types.int64, types.int64[::1], types.int64[:, ::1])], cache=True, nogil=True)
+@compiled([types.void(types.int64, types.int64, types.int64[::1], types.int64[:, ::1])])
 def run_again(start, length, places, words):  # type: ignore[no-untyped-def]
     """Run a program once for each row of words; before, each word is put where its place says."""
     for r in range(words.shape[0]):
@@ -134,7 +134,7 @@ def run_again(start, length, places, words):  # type: ignore[no-untyped-def]
         run_at(start, length)
 
 
-@njit(cache=True)
+@compiled([])
 def address(array):  # type: ignore[no-untyped-def]
     """Return where an array's first number stands; five times as fast as to ask NumPy."""
     return array.ctypes.data

@@ -9,11 +9,11 @@ starts from what is in the result, so ``h Wh`` lands on ``x Wx + b`` with no pas
 from functools import cache
 from typing import Any, NamedTuple
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from numba.np.numpy_support import from_dtype
 
@@ -41,16 +41,19 @@ class Block(NamedTuple):
 
 
 @cache
-def host_block(itemsize: int) -> Block:
-    """Choose the block for this machine's vectors and registers.
+def target_block(itemsize: int) -> Block:
+    """Choose the block for the vectors and registers of the processor that Numba compiles for.
+
+    That is this machine's, unless NUMBA_CPU_NAME and NUMBA_CPU_FEATURES name another one.
 
     AVX-512 has 32 registers of 64 bytes: 8 rows by 2 vectors take 16, and leave room for the operands. AVX2 has 16 of
     32 bytes, of which 4 by 2 take 8; NEON 32 of 16 bytes, of which 8 by 2 take 16.
     """
-    features = llvm.get_host_cpu_features()
-    if features.get("avx512f"):
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    has = {feature[1:] for feature in features.split(",") if feature.startswith("+")}
+    if "avx512f" in has:
         return Block(8, 2, 64 // itemsize)
-    if features.get("avx2") and features.get("fma"):
+    if {"avx2", "fma"} <= has:
         return Block(4, 2, 32 // itemsize)
     return Block(8, 2, 16 // itemsize)
 
@@ -123,10 +126,11 @@ def products(dtype: Any) -> dict[str, Any]:
     ``spare (rows * columns,)`` takes the block that sticks out.
     """
     size = np.dtype(dtype).itemsize
-    block, number, words = host_block(size), from_dtype(np.dtype(dtype)), pointers(dtype)
+    block, number, words = target_block(size), from_dtype(np.dtype(dtype)), pointers(dtype)
     matrix, panels, row = number[:, :], number[:, :, ::1], number[::1]
     full = [types.void(matrix, panels, row, matrix, row)]
     scope: dict[str, Any] = {}
+    of_block = [repr(block).encode()]
     for name, vectors in (("wide", block.vectors), ("slim", 1)):
         rows = [r for r in (8, 4, 2, 1) if r <= block.rows]
         kernels = {f"kernel{r}": make_kernel(r, vectors, block.width, 8 * size) for r in rows}
@@ -137,22 +141,23 @@ def products(dtype: Any) -> dict[str, Any]:
             for r in rows
         )
         source = PANEL_PRODUCT.format(columns=vectors * block.width, size=size, most=block.rows, calls=calls)
-        scope[name] = build("panel_product", source, kernels, full)
+        scope[name] = build("panel_product", source, kernels, full, of_block)
     scope["thin"] = build(
         "thin_product", THIN_PRODUCT.format(size=size), words, [types.void(matrix, panels, row, matrix)]
     )
     widths = {"thin": THIN, "slim": block.width, "wide": block.columns}
     return {
-        "product": build("product", PRODUCT.format(slim=block.width), scope, full),
+        "product": build("product", PRODUCT.format(slim=block.width), scope, full, of_block),
         "pack": build("pack", PACK, {"zero": dtype(0)}, [types.void(matrix, panels)]),
         "width_of": build("width_of", WIDTH.format(**widths), {}),
         "columns": block.columns,
+        "block": block,
     }
 
 
 def width_of(N: int, dtype: Any) -> int:
     """Return the width of the panels of a matrix with ``N`` columns."""
-    block = host_block(np.dtype(dtype).itemsize)
+    block = target_block(np.dtype(dtype).itemsize)
     return 1 if N <= THIN else block.width if block.width >= N else block.columns
 
 

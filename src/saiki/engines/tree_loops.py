@@ -137,13 +137,13 @@ def _gather_lines(cell: TreeCell) -> list[str]:
     runs = [(r, run) for r, run in enumerate(runs_of(cell)) if run.sees == "child"]
     lines = [
         "for i in range(first, last):",
-        "    row_sum = sum_h[i]",
+        "    into = sum_h[i]",
         "    for j in range(H):",
-        "        row_sum[j] = zero",
+        "        into[j] = zero",
         "    for e in range(child_starts[i], child_starts[i + 1]):",
-        "        row_child = s[children[e], 0]",
+        "        of_child = s[children[e], 0]",
         "        for j in range(H):",
-        "            row_sum[j] += row_child[j]",
+        "            into[j] += of_child[j]",
     ]
     for k, name in enumerate(cell.child_inputs):
         g = cell.inputs.index(name)
@@ -161,14 +161,13 @@ def _gather_lines(cell: TreeCell) -> list[str]:
         ]
     lines += [
         "for i in range(first, last):",
-        *(f"    row_sum_{t} = sum_{t}[i]" for t in cell.totals),
-        "    for j in range(H):",
-        *(f"        row_sum_{t}[j] = zero" for t in cell.totals),
+        *(f"    into_{t} = sum_{t}[i]" for t in cell.totals),
+        *(line for t in cell.totals for line in ("    for j in range(H):", f"        into_{t}[j] = zero")),
         "    for e in range(child_starts[i], child_starts[i + 1]):",
         *(f"        {line}" for line in _child_rows(cell, (*cell.child_takes, *cell.child_saved))),
         "        for j in range(H):",
         f"            {', '.join(f'new_{name}' for name in cell.child_returns)} = child({_values(cell.child_takes)})",
-        *(f"            row_sum_{t}[j] += new_{t}" for t in cell.totals),
+        *(f"            into_{t}[j] += new_{t}" for t in cell.totals),
         *(f"            row_{name}[j] = new_{name}" for name in cell.child_saved),
     ]
     return lines

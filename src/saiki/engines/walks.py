@@ -8,10 +8,11 @@ import numpy as np
 from numba.core.errors import NumbaError
 
 from saiki.cells import Cell, TreeCell
+from saiki.cells.fingerprint import fingerprint
 from saiki.engines.loops import backward_arguments, backward_source, forward_arguments, forward_source
 from saiki.engines.native import Argument, kernel
 from saiki.engines.tile import products
-from saiki.engines.words import depends_on, translate
+from saiki.engines.words import NotFixedError, translate
 from saiki.errors import ArgumentError
 
 
@@ -46,12 +47,19 @@ def walk_kernel(
     Raises:
         ArgumentError: the functions use what Numba does not understand.
     """
-    scope = {**products(dtype), "zero": dtype(0)} | {n: translate(f, dtype) for n, f in functions.items()}
-    depends = [depends_on(function) for function in functions.values()]
     kind = f"{cell.name} ({cell.activation})" if cell.activation else cell.name
     kind = f"tree {kind}" if isinstance(cell, TreeCell) else kind
     try:
+        words = dict(products(dtype))
+        depends = [repr(words.pop("block")).encode()]
+        scope = words | {"zero": dtype(0)} | {n: translate(f, dtype) for n, f in functions.items()}
+        depends += [fingerprint(function).encode() for function in functions.values()]
         return kernel(name, source, arguments, dtype, scope, depends, f"the {kind} cell for {np.dtype(dtype).name}")
+    except NotFixedError as error:
+        raise ArgumentError(
+            f"cell {cell.name!r} cannot be compiled; {error}. Read numbers, tuples, arrays or attributes of a module"
+            " instead, or use engine='reference'."
+        ) from error
     except NumbaError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = next((line for line in lines if not line.startswith("Failed in")), "")

@@ -340,7 +340,7 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def _run(self, examples: Examples, validation: Examples | None, fresh: bool) -> dict[str, str]:
         """Return what decides the numbers of a fit, by name, as texts."""
         values = self.get_params(deep=False)
-        run = {name: description(value) for name, value in values.items() if name not in NO_INFLUENCE}
+        run = {name: description(value, name) for name, value in values.items() if name not in NO_INFLUENCE}
         if not isinstance(self.random_state, int | np.integer):  # a seed drawn now; the checkpoint has that of the run
             run["random_state"] = type(self.random_state).__name__
         run |= {"estimator": type(self).__name__, "data": examples.digest()}

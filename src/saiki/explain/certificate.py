@@ -103,6 +103,7 @@ def certified(
     found: Mapping[str, Array],
     rng: np.random.Generator,
     single: bool,
+    culprit: Callable[[], str] = lambda: "",
 ) -> Certificate:
     """Compare gradients with the truth, and return the certificate.
 
@@ -113,6 +114,7 @@ def certified(
         found: the gradient of some of them, as the backward pass has it.
         rng: draws the directions.
         single: whether the backward pass computed in float32.
+        culprit: says, after a gradient was found wrong, which part of the model is to blame.
 
     Raises:
         GradientError: a gradient is wrong, or nothing can tell; the message is the table.
@@ -122,8 +124,7 @@ def certified(
     if not certificate.right:
         wrong = ", ".join(f"{row.name} {row.verdict}" for row in certificate.rows if row.verdict != "right")
         raise GradientError(
-            f"the backward pass is not shown to be the gradient of the forward pass: {wrong}. In a cell, compare each"
-            f" line of backward with the line that it undoes, and the order of the saved values.\n{certificate}"
+            f"the backward pass is not shown to be the gradient of the forward pass: {wrong}.{culprit()}\n{certificate}"
         )
     return certificate
 

@@ -10,6 +10,7 @@ from saiki.arrays import Array, Params, as_count, as_float, check_params
 from saiki.cells import Cell, as_cell
 from saiki.errors import ArgumentError, DtypeError
 from saiki.explain.certificate import Certificate, away_from_zero, certified
+from saiki.explain.culprits import blame
 from saiki.explain.problems import problem_of
 from saiki.explain.tree_gradients import TREE_MODELS, check_tree_gradients, draw_params
 from saiki.layers import Embedding, Gradients, Layer, Network, Recurrent
@@ -73,7 +74,7 @@ def check_gradients(
         )  # fmt: skip
     if isinstance(model, TREE_MODELS):
         return check_tree_gradients(
-            model, X, y, params, loss, lengths, sample_weight, as_count("seed", seed, 0), engine
+            model, X, y, params, loss, lengths, sample_weight, as_count("seed", seed, 0), engine, check_gradients
         )
     layer = _as_layer(model)
     if y is not None and not isinstance(layer, Network):
@@ -122,7 +123,29 @@ def check_gradients(
     if _tokens_of(layer) is None:
         found["X"] = begun.X + fresh.X
     at = {**params, "X": X, **_parts(state)}
-    return certified(repr(layer), value, at, found, rng, dtype == np.float32)
+
+    def culprit() -> str:
+        of_loss = None
+        if y is not None:
+            of_loss = (
+                target_loss,
+                Y,
+                {"y": y, "lengths": lengths if Y.ndim == 3 else None, "sample_weight": sample_weight},
+            )
+        return blame(of_loss, _layers_of(layer), lambda part: check_gradients(part, seed=seed, engine=engine))
+
+    return certified(repr(layer), value, at, found, rng, dtype == np.float32, culprit)
+
+
+def _layers_of(layer: Layer) -> list[tuple[str, Layer]]:
+    """Return the layers of a network, of any depth, each with its name; any other layer as it is."""
+    if not isinstance(layer, Network):
+        return [(type(layer).__name__, layer)]
+    return [
+        (f"layer {k} ({name})" if "layer" not in name else f"layer {k}, {name}", part)
+        for k, one in enumerate(layer.layers)
+        for name, part in _layers_of(one)
+    ]
 
 
 def _as_layer(model: Any) -> Layer:

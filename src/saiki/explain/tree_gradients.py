@@ -10,6 +10,7 @@ from saiki.arrays import Array, Params, check_params, existing_steps
 from saiki.cells.trees import TreeCell
 from saiki.errors import ArgumentError
 from saiki.explain.certificate import Certificate, away_from_zero, certified
+from saiki.explain.culprits import blame
 from saiki.layers import Gradients
 from saiki.layers.layer import precision_of
 from saiki.losses import Loss, loss_for
@@ -38,8 +39,9 @@ def check_tree_gradients(
     sample_weight: Any,
     seed: int,
     engine: str | None,
+    check: Callable[..., object],
 ) -> Certificate:
-    """Compare every gradient of a model over trees with the true one; see ``check_gradients``."""
+    """Compare every gradient of a model over trees with the true one; see ``check_gradients``, which is ``check``."""
     model = Recursive(model, 2, 3) if isinstance(model, TreeCell) else model
     if y is not None and isinstance(model, Recursive):
         raise ArgumentError(f"y goes with a network; got a {type(model).__name__}. Leave y out.")
@@ -76,7 +78,14 @@ def check_tree_gradients(
     if not forest.of_tokens:
         found["X"] = grads.X
         at["X"] = np.where(forest.has_input[:, None], forest.inputs, 0)
-    return certified(repr(model), value, at, found, rng, dtype == np.float32)
+
+    def culprit() -> str:
+        given = None if y is None else (of_loss, Y, {"y": y, "sample_weight": sample_weight})
+        layers = [model] if isinstance(model, Recursive) else model.layers
+        named = [(f"layer {k} ({type(layer).__name__})", layer) for k, layer in enumerate(layers)]
+        return blame(given, named, lambda part: check(part, seed=seed, engine=engine))
+
+    return certified(repr(model), value, at, found, rng, dtype == np.float32, culprit)
 
 
 def _check_parser(
@@ -116,7 +125,9 @@ def _check_parser(
     _, grads = model.loss_and_gradients(params, X, y, lengths, sample_weight, engine)
     found = dict(grads.params) | ({} if model.n_tokens else {"X": grads.X})
     at = dict(params) | ({} if model.n_tokens else {"X": X})
-    return certified(repr(model), value, at, found, rng, dtype == np.float32)
+    return certified(
+        repr(model), value, at, found, rng, dtype == np.float32, lambda: blame(None, [("Parser", model)], repr)
+    )
 
 
 def draw_forest(model: Any, rng: np.random.Generator) -> Forest:

@@ -1,21 +1,18 @@
 """Checkpoints: what has been learnt, on the disk, so that a run that was cut off goes on as if nothing had happened."""
 
-import hashlib
 import os
-import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from pathlib import Path
 from time import monotonic
-from types import FunctionType
 from typing import Any, final
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from saiki import tensors
-from saiki.engines.building import fingerprint
+from saiki.cells.fingerprint import fingerprint
 from saiki.errors import ArgumentError, CheckpointError, FileError
 from saiki.files import as_path, check_writable, previous_of, replace_and_keep
 from saiki.training.epochs import Epoch
@@ -24,31 +21,19 @@ LEAST_SECONDS = 1.0
 """Epochs that end sooner after the last one written are not written; whoever goes on repeats them."""
 
 
-def description(value: Any) -> str:
-    """Return a text that differs wherever a value would lead to other numbers: functions by what they do and hold.
+def description(value: Any, name: str = "value") -> str:
+    """Return a text that differs wherever a value would lead to other numbers.
+
+    Raises:
+        ArgumentError: no text can be given; the message begins with ``name``.
 
     >>> description(lambda n: 0.1) == description(lambda n: 0.2), description((8, 4))
     (False, '(8, 4)')
     """
-    if isinstance(value, FunctionType):
-        held = [cell.cell_contents for cell in value.__closure__ or ()]
-        code = hashlib.sha256(fingerprint(value.__code__)).hexdigest()
-        return f"function {code} of {description(held)} {description(value.__defaults__)}"
-    if isinstance(value, np.ndarray):
-        return f"array {value.dtype} {value.shape} {hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()}"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key!r}: {description(part)}" for key, part in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return f"({', '.join(map(description, value))})"
-    if is_dataclass(value) and not isinstance(value, type):
-        return description({field.name: getattr(value, field.name) for field in fields(value)})
-    text = repr(value)
-    if " at 0x" not in text:
-        return text
     try:
-        return hashlib.sha256(pickle.dumps(value)).hexdigest()
-    except Exception:  # what cannot be pickled is known by its type alone
-        return type(value).__qualname__
+        return fingerprint(value, name)
+    except ArgumentError as error:
+        raise ArgumentError(f"{error} Without a checkpoint any value will do.") from error
 
 
 @final

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import final
 
-from saiki.cells.functions import CellFunction, Equations, argument, arguments_of, bind, check_count
+from saiki.cells.functions import CellFunction, Equations, argument, arguments_of, check_count, check_names
 from saiki.properties import cached_property
 
 RESERVED = {"Wx", "Wh", "b", "h"}
@@ -65,15 +65,19 @@ class TreeCell(Equations):
     child_backward: CellFunction | None = field(default=None, repr=False)
     equations: str = field(default="", repr=False)
     activation: str | None = None
+    version: str = field(default="", init=False, repr=False)
 
     def __post_init__(self) -> None:
         if (self.child is None) != (self.child_backward is None):
             self._refuse("child and child_backward come together; give both or neither")
         functions = (self.forward, self.backward, *((self.child, self.child_backward) if self.child else ()))
         self._take(functions)
+        self._hold()
         for name in self.kinds:
             if self._is_lost(name):
                 self._refuse(f"{name!r} has no meaning as an argument here; see saiki.TreeCell for the names")
+        self._check_parameters([*SIDES, "child", "sum", "prev"], "saiki.TreeCell")
+        self._check_meanings()
         both = [name for name in self.child_inputs if name in self.takes]
         if both:
             self._refuse(f"gates of each child must differ from those of the node; got {', '.join(both)} for both")
@@ -84,6 +88,20 @@ class TreeCell(Equations):
         if self.child is not None:
             check_count(self._refuse, run["child"], self.child_takes, self.child_returns)
             check_count(self._refuse, run["child_backward"], self.child_wants, gradients[1])
+
+    def _check_meanings(self) -> None:
+        """Refuse names with two meanings: each quantity stands under one name, for the equations and the engines."""
+        engine = ["h_sum", *(f"{state}_child" for state in self.states)] if self.child else []
+        engine = [name for name in engine if name not in self.kinds]
+        meanings = {"a state": self.states, "an argument": self.kinds, "a value of the engine": engine}
+        gradients = [f"d{name}" for names in meanings.values() for name in names]
+        check_names(self._refuse, {**meanings, "a saved value": self.saved, "the gradient of another value": gradients})
+        gradients += [f"d{name}" for name in self.totals]
+        of_child = {"a sum over the children": self.totals, "a value that child returns": self.child_saved}
+        check_names(self._refuse, {**meanings, **of_child, "the gradient of another value": dict.fromkeys(gradients)})
+        lost = [n for n in self.wants if n in self.kinds and n not in self.takes and n not in self.vectors]
+        if lost:
+            self._refuse(f"backward asks for {lost[0]!r}, which only child has; let it return a value that needs it")
 
     def _is_lost(self, name: str) -> bool:
         """Return whether an argument looks like something that the engine hands in, but cannot here."""
@@ -193,11 +211,3 @@ class TreeCell(Equations):
     def child_wants(self) -> tuple[str, ...]:
         """The arguments of ``child_backward``."""
         return arguments_of(self.child_backward)
-
-    @cached_property
-    def functions(self) -> dict[str, CellFunction]:
-        """The functions with the chosen activation, by the names of the arguments of ``TreeCell``."""
-        own = {"forward": self.forward, "backward": self.backward}
-        if self.child and self.child_backward:
-            own |= {"child": self.child, "child_backward": self.child_backward}
-        return {name: bind(function, self.activation) for name, function in own.items()}
