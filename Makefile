@@ -56,7 +56,7 @@ $(VENV)/demo $(VENV)/test $(VENV)/check $(VENV)/bench: pyproject.toml $(CONSTRAI
 	@touch $@
 
 $(CONSTRAINTS): pyproject.toml | $(BIN)/python$(VERSION)
-	grep -o '"[a-z-]*>=[0-9.]*' pyproject.toml | sed 's/"//; s/>=/==/' > $@
+	grep -o '"[a-z][a-z-]*>=[0-9.]*' pyproject.toml | sed 's/"//; s/>=/==/' > $@
 
 # Every environment has its Python under this name, so one that another version made is made again.
 $(BIN)/python$(VERSION):
