@@ -249,7 +249,8 @@ def _read_array(
     if lengths is not None:
         lengths = as_lengths(lengths, *array.shape[:2])
     steps = Ragged.of_padded(array, lengths)
-    check_finite("X", steps.values, ", or give lengths= where NaN is padding", Place(steps, in_list=False, flat=flat))
+    remedy = ", or give lengths= where NaN is padding" if lengths is None else ""
+    check_finite("X", steps.values, remedy, Place(steps, in_list=False, flat=flat))
     return Sequences(steps, array.shape[1], flat)
 
 
