@@ -231,7 +231,9 @@ def test_labels_are_kept(labels: Any, classes: list[Any], rng: np.random.Generat
 @pytest.mark.parametrize("weight", [None, "x", np.nan, np.inf, True, -1.0, 10**400, np.ma.masked, [1.0], 1j])
 def test_weights_of_classes_are_numbers(weight: Any, rng: np.random.Generator) -> None:
     X = rng.standard_normal((4, 3, 1))
-    with pytest.raises(saiki.ArgumentError, match=r"class_weight\['a'\] must be a finite number of at least 0"):
+    with pytest.raises(
+        saiki.ArgumentError, match=r"class_weight\['a'\] must be a finite number and must not be negative"
+    ):
         classifier(class_weight={"a": weight}).fit(X, ["a", "b"] * 2)
 
 

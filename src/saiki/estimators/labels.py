@@ -131,7 +131,9 @@ class Labels(OutputsEstimator):
         weights, classes = dict(self.class_weight), self.classes_.tolist()
         for label, weight in weights.items():
             if not _is_weight(weight):
-                raise ArgumentError(f"class_weight[{label!r}] must be a finite number of at least 0; got {weight!r}.")
+                raise ArgumentError(
+                    f"class_weight[{label!r}] must be a finite number and must not be negative; got {weight!r}."
+                )
         unknown = [label for label in weights if label not in classes]
         other = [label for label in unknown if isinstance(label, str) != isinstance(classes[0], str)]
         if other or (unknown and any(label not in weights for label in classes)):
