@@ -1,24 +1,32 @@
 # Two commands set everything up: `make demo` and `make test`. Python 3.11 or newer, venv and make are all they need.
 PYTHON ?= python3
-BIN := .venv/bin
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+# Each PYTHON that is asked for has an environment of its own, such as .venv-3.12.
+VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(VERSION))
+BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check check-oldest bench format clean
 
-demo: .venv/demo
+demo: $(VENV)/demo
 	$(BIN)/saiki adder
 
-test: .venv/test
+test: $(VENV)/test
 	$(BIN)/python -m pytest
 
-check: .venv/check
+check: $(VENV)/check
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 
-bench: .venv/bench
+# The tests with the lowest Python and the lowest versions that pyproject.toml declares.
+check-oldest:
+	$(MAKE) test VENV=.venv-oldest CONSTRAINTS=.venv-oldest/constraints.txt \
+	  PYTHON=python$$(sed -n 's/^requires-python = ">=\(.*\)"/\1/p' pyproject.toml)
+
+bench: $(VENV)/bench
 	$(BIN)/python -m benchmarks.peers --json peers.json --tables peers.md --picture peers.png
 	$(BIN)/python -m benchmarks.adder
 	$(BIN)/python -m benchmarks.stream
@@ -27,23 +35,27 @@ bench: .venv/bench
 	$(BIN)/python -m benchmarks.accuracy
 	$(BIN)/python -m benchmarks.kills
 
-format: .venv/check
+format: $(VENV)/check
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-*
 
-.venv/demo: EXTRA = plots
-.venv/test: EXTRA = test
-.venv/check: EXTRA = check
-.venv/bench: EXTRA = bench
-.venv/demo .venv/test .venv/check .venv/bench: pyproject.toml | $(BIN)/python
-	@echo "installing saiki[$(EXTRA)] into .venv"
-	$(PIP) --editable '.[$(EXTRA)]'
+$(VENV)/demo: EXTRA = plots
+$(VENV)/test: EXTRA = test
+$(VENV)/check: EXTRA = check
+$(VENV)/bench: EXTRA = bench
+$(VENV)/demo $(VENV)/test $(VENV)/check $(VENV)/bench: pyproject.toml $(CONSTRAINTS) | $(BIN)/python$(VERSION)
+	@echo "installing saiki[$(EXTRA)] into $(VENV)"
+	$(PIP) --editable '.[$(EXTRA)]' $(addprefix --constraint ,$(CONSTRAINTS))
 	@touch $@
 
-$(BIN)/python:
+$(CONSTRAINTS): pyproject.toml | $(BIN)/python$(VERSION)
+	grep -o '"[a-z][a-z-]*>=[0-9.]*' pyproject.toml | sed 's/"//; s/>=/==/' > $@
+
+# Every environment has its Python under this name, so one that another version made is made again.
+$(BIN)/python$(VERSION):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "saiki needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.12 ..."; exit 1; }
-	$(PYTHON) -m venv .venv
+	  { echo "saiki needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V || echo missing). Try: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
