@@ -6,13 +6,17 @@ VENV := .venv$(if $(filter-out python3,$(PYTHON)),-$(VERSION))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check check-oldest bench format clean
+.PHONY: demo test test-cell check check-oldest bench format clean
 
 demo: $(VENV)/demo
 	$(BIN)/saiki adder
 
 test: $(VENV)/test
 	$(BIN)/python -m pytest
+
+# The tests of one cell: make test-cell CELL=gru
+test-cell: $(VENV)/test
+	$(BIN)/python -m pytest tests -k '$(or $(CELL),$(error name a cell: make test-cell CELL=gru)) or is_pinned or table_of_cells'
 
 check: $(VENV)/check
 	$(BIN)/ruff format --check

@@ -2,7 +2,9 @@
 
 import inspect
 import pickle
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from saiki.arrays import Array, Params
 from saiki.cells import CELLS
 from saiki.layers import Bidirectional, Embedding, Layer, Network, Recurrent
 from saiki.maths import ACTIVATIONS
+
+T = TypeVar("T")
 
 # Batches and single sequences may sum in another order: a few float64 roundings on values near 1.
 ROUNDING = 1e-12
@@ -27,7 +31,13 @@ def kinds(base: type[Layer] = Layer) -> Iterator[type[Layer]]:
         yield from kinds(kind)
 
 
-EXAMPLES = {f"{kind.__name__}-{i}": layer for kind in kinds() for i, layer in enumerate(kind.examples())}
+def with_cells(models: Sequence[T]) -> dict[str, T]:
+    """Name models by their class, their cells and their place, so that ``pytest -k`` finds those of a cell."""
+    cells = (dict.fromkeys(re.findall(r"Cell\(name='(\w+)'", repr(model))) for model in models)
+    return {"-".join([type(m).__name__, *own, str(i)]): m for i, (m, own) in enumerate(zip(models, cells, strict=True))}
+
+
+EXAMPLES = {name: layer for kind in kinds() for name, layer in with_cells(kind.examples()).items()}
 SHAPES = {"one of each": (1, 1), "one sequence": (1, 4), "one step": (3, 1), "more": (4, 6)}
 
 

@@ -15,6 +15,7 @@ from saiki.cells.functions import arguments_of
 from saiki.layers import Dense, Embedding
 from saiki.maths import ACTIVATIONS
 from saiki.trees import Forest, Parser, Recursive, Tree, TreeNetwork
+from tests.layers.test_ladder import with_cells
 from tests.trees import naive
 from tests.trees.forests import (
     arrays_of,
@@ -33,9 +34,7 @@ EXACT = 1e-10  # what complex-step differentiation leaves: the rounding of a few
 ROUNDING = 1e-12  # the same sums in another order: a few float64 roundings on values near 1, over a few levels
 
 MODELS: dict[str, Any] = {
-    f"{kind.__name__}-{i}": model
-    for kind in (Recursive, TreeNetwork, Parser)
-    for i, model in enumerate(kind.examples())
+    name: model for kind in (Recursive, TreeNetwork, Parser) for name, model in with_cells(kind.examples()).items()
 }
 NETWORKS = {name: model for name, model in MODELS.items() if not isinstance(model, Parser)}
 
