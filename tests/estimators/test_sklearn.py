@@ -15,7 +15,6 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_digits
 from sklearn.ensemble import StackingClassifier, StackingRegressor, VotingClassifier, VotingRegressor
 from sklearn.exceptions import SkipTestWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     GridSearchCV,
     KFold,
@@ -26,6 +25,7 @@ from sklearn.model_selection import (
 )
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -71,7 +71,7 @@ META: dict[str, Callable[[], Any]] = {
     "pipeline": lambda: make_pipeline(saiki.SequenceScaler(), classifier()),
     "voting": lambda: VotingClassifier([("a", classifier()), ("b", classifier(cell="lstm"))], voting="soft"),
     "stacking": lambda: StackingClassifier(
-        [("a", classifier()), ("b", classifier(cell="lstm"))], final_estimator=LogisticRegression(), cv=2
+        [("a", classifier()), ("b", classifier(cell="lstm"))], final_estimator=GaussianNB(), cv=2
     ),
     "calibrated": lambda: CalibratedClassifierCV(classifier(), cv=2),
     "one against the rest": lambda: OneVsRestClassifier(classifier()),
