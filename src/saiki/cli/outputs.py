@@ -17,7 +17,7 @@ from saiki.files import atomic_write, check_writable
 
 
 @final
-class OutputFile(click.ParamType[Path]):
+class OutputFile(click.ParamType):  # type: ignore[type-arg] # generic from click 8.4 on
     """A file that can be written."""
 
     name = "file"
@@ -33,7 +33,7 @@ class OutputFile(click.ParamType[Path]):
 
 
 @final
-class PictureFile(click.ParamType[Path | None]):
+class PictureFile(click.ParamType):  # type: ignore[type-arg]
     """A file that can be written, with the ending of a picture format; or "none", for no picture."""
 
     name = "file"
