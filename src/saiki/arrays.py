@@ -29,19 +29,38 @@ def as_float(argument: str, value: npt.ArrayLike, dtype: npt.DTypeLike = np.floa
     dtype('float64')
     """
     refuse_masked(argument, value)
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise DtypeError(
-            f"{argument} must be one array; got a list of parts of different sizes."
-            " Pad them to one size and give lengths=."
-        ) from None
+    array = as_array(argument, value)
     if array.dtype not in PRECISIONS:
         if array.dtype.kind not in "biufc":
             raise DtypeError(f"{argument} must hold numbers; got dtype {array.dtype}. Encode it as numbers first.")
         native = array.dtype.newbyteorder("=")
         array = array.astype(np.complex128 if native.kind == "c" else native if native in PRECISIONS else dtype)
     return in_c_order(array)
+
+
+def as_array(argument: str, value: Any) -> Array:
+    """Return what NumPy makes of a value.
+
+    Raises:
+        DtypeError: a ragged list, or an object that fails to become an array.
+    """
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise DtypeError(
+            f"{argument} must be one array; got a list of parts of different sizes."
+            " Pad them to one size and give lengths=."
+        ) from None
+    except Exception as error:  # raised by the value itself
+        raise DtypeError(
+            f"{argument} must be a list or an array; {type(value).__name__} fails to become one: {error}."
+        ) from error
+
+
+def n_axes(argument: str, value: Any) -> int:
+    """Return the number of axes of an array, or of what NumPy makes of another value; errors as for ``as_array``."""
+    ndim = getattr(value, "ndim", None)
+    return ndim if isinstance(ndim, int) else as_array(argument, value).ndim
 
 
 def in_c_order(array: Array) -> Array:
@@ -71,10 +90,17 @@ def with_nan(value: Any) -> Any:
 
 
 def has_masked(value: object) -> bool:
-    """Whether an array, or an array or number in a list, has masked entries."""
-    if isinstance(value, list | tuple):
-        return any(has_masked(part) for part in value if isinstance(part, list | tuple | np.ma.MaskedArray))
-    return isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value)
+    """Whether an array, or an array or number in nested lists, has masked entries."""
+    waiting, seen = [value], set()
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, np.ma.MaskedArray):
+            if np.ma.is_masked(part):
+                return True
+        elif isinstance(part, list | tuple) and id(part) not in seen:
+            seen.add(id(part))  # a list may hold itself
+            waiting += [one for one in part if isinstance(one, list | tuple | np.ma.MaskedArray)]
+    return False
 
 
 Locate: TypeAlias = Callable[[str, tuple[int, ...]], tuple[str, tuple[int, ...]]]

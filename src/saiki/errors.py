@@ -47,6 +47,16 @@ class UnknownTokensWarning(UserWarning):
     """None of the tokens that came was there in fit, so that nothing is known of any."""
 
 
+def shown(value: object, most: int = 200) -> str:
+    """Return a value as a message shows it: short, and without addresses.
+
+    >>> shown("a"), shown(list(range(1000))), shown(object())
+    ("'a'", 'list', 'object')
+    """
+    text = repr(value)
+    return text if len(text) <= most and " at 0x" not in text else type(value).__name__
+
+
 def choose(argument: str, name: object, table: Mapping[Any, T]) -> T:
     """Look a name up in a table of choices.
 
@@ -70,7 +80,7 @@ def choose(argument: str, name: object, table: Mapping[Any, T]) -> T:
     close = get_close_matches(name.casefold(), folded, n=1) if isinstance(name, str) else []
     close_names = [folded[text] for text in close] or [known for known in table if str(known) == str(name)]
     remedy = f" Did you mean {close_names[0]!r}?" if close_names else ""
-    raise ArgumentError(f"{argument} must be one of {', '.join(map(repr, table))}; got {name!r}.{remedy}")
+    raise ArgumentError(f"{argument} must be one of {', '.join(map(repr, table))}; got {shown(name)}.{remedy}")
 
 
 def _is_in(name: object, table: Mapping[Any, Any]) -> bool:

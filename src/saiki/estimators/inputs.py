@@ -12,11 +12,13 @@ from sklearn.utils.validation import check_array, validate_data
 from saiki.arrays import (
     Array,
     Locate,
+    as_array,
     as_float,
     as_lengths,
     check_finite,
     found,
     in_c_order,
+    n_axes,
     power_of_two,
     refuse_masked,
 )
@@ -113,7 +115,7 @@ def read_sequences(estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset:
         ShapeError, DtypeError, ArgumentError: each names the argument, the rule, what came, and what to do.
     """
     X, names = without_names(X)
-    if _is_list(X):
+    if _is_list("X", X):
         if lengths is not None:
             raise ArgumentError("lengths go with padded arrays; a list of sequences has its own. Leave lengths out.")
         sequences = Sequences(_read_list(X), None, False, names)
@@ -158,14 +160,14 @@ def _check_axes(estimator: Any, shape: tuple[Any, ...]) -> None:
         )
 
 
-def _is_list(X: Any) -> bool:
+def _is_list(argument: str, X: Any) -> bool:
     """Whether X is a list of sequences, rather than one array."""
     if isinstance(X, np.ndarray):
-        return X.dtype == object and X.ndim == 1 and len(X) > 0 and np.ndim(X[0]) > 0
+        return X.dtype == object and X.ndim == 1 and len(X) > 0 and n_axes(f"{argument}[0]", X[0]) > 0
     if not isinstance(X, list | tuple) or not X:
         return False
-    ndim = np.ndim(X[0])
-    return ndim == 2 or (ndim == 1 and len({len(sequence) for sequence in X}) > 1)
+    ndim = n_axes(f"{argument}[0]", X[0])
+    return ndim == 2 or (ndim == 1 and len({len(part) if hasattr(part, "__len__") else None for part in X}) > 1)
 
 
 def _read_list(X: Sequence[Any]) -> Ragged:
@@ -215,7 +217,7 @@ def _read_array(
     estimator: Any, X: Any, lengths: npt.ArrayLike | None, reset: bool, table: Table | None = None
 ) -> Sequences:
     refuse_masked("X", X)
-    X = X if hasattr(X, "ndim") else np.asarray(X)
+    X = X if hasattr(X, "ndim") else as_array("X", X)
     if isinstance(X, np.ndarray) and not X.dtype.isnative:
         X = X.astype(X.dtype.newbyteorder("="))
     flat = X.ndim == 2
@@ -376,11 +378,11 @@ def read_weights(sample_weight: Any, inputs: Given, per_row: bool) -> Array | Ra
         return None
     refuse_masked("sample_weight", sample_weight)
     n, (one, row) = len(inputs.X), inputs.words
-    if per_row and (_is_list(sample_weight) or np.ndim(sample_weight) == 2):
+    if per_row and (_is_list("sample_weight", sample_weight) or n_axes("sample_weight", sample_weight) == 2):
         weight, place = read_per_row("sample_weight", sample_weight, inputs)
         weight = weight.with_values(as_float("sample_weight", weight.values))
     else:
-        if _is_list(sample_weight):
+        if _is_list("sample_weight", sample_weight):
             raise ShapeError(
                 f"sample_weight must have shape ({n},); got a list for each {one}. For one for each {row} use"
                 " output='each'."

@@ -7,7 +7,7 @@ from typing import Any, Self, final
 import numpy as np
 
 from saiki.arrays import Array
-from saiki.errors import ArgumentError, ShapeError
+from saiki.errors import ArgumentError, ShapeError, shown
 from saiki.estimators.base import Metadata
 from saiki.estimators.inputs import Given, check_even, read_per_row
 from saiki.estimators.outputs import OutputsEstimator
@@ -132,7 +132,8 @@ class Labels(OutputsEstimator):
         for label, weight in weights.items():
             if not _is_weight(weight):
                 raise ArgumentError(
-                    f"class_weight[{label!r}] must be a finite number and must not be negative; got {weight!r}."
+                    f"class_weight[{shown(label)}] must be a finite number and must not be negative; got"
+                    f" {shown(weight)}."
                 )
         unknown = [label for label in weights if label not in classes]
         other = [label for label in unknown if isinstance(label, str) != isinstance(classes[0], str)]

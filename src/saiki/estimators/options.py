@@ -14,7 +14,7 @@ from saiki.arrays import as_count, as_positive, as_share
 from saiki.cells import Cell, as_cell
 from saiki.engines import get_engine
 from saiki.engines.threads import limit_threads
-from saiki.errors import ArgumentError, choose
+from saiki.errors import ArgumentError, choose, shown
 from saiki.estimators.scoring import check_scoring
 from saiki.layers.readout import KINDS
 from saiki.losses import LOSSES, Loss
@@ -52,19 +52,13 @@ AUTO_BATCH = 32
 """The batch size "auto", where there are so many sequences."""
 
 
-def _got(value: Any) -> str:
-    """Return what was given as a message shows it: short, and without addresses."""
-    text = repr(value)
-    return text if len(text) < 200 and " at 0x" not in text else type(value).__name__
-
-
 def _sizes(name: str, value: Any) -> None:
     several = value.ndim == 1 if isinstance(value, np.ndarray) else isinstance(value, Sequence)
-    sizes = list(value) if several and not isinstance(value, str) else [value]
+    sizes = list(value) if several and not isinstance(value, str | bytes) else [value]
     for size in sizes or [None]:
         if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
             raise ArgumentError(
-                f"{name} must be a whole number of at least 1, or several as (64, 32); got {_got(value)}."
+                f"{name} must be a whole number of at least 1, or several as (64, 32); got {shown(value)}."
             )
 
 
@@ -73,26 +67,26 @@ def _cells(name: str, value: Any) -> None:
         if not isinstance(cell, str | Cell):
             raise ArgumentError(
                 f"{name} must be the name of a cell, such as 'gru' or 'lstm', a saiki.Cell, or a list of them; got"
-                f" {_got(cell)}."
+                f" {shown(cell)}."
             )
         as_cell(cell)
 
 
 def _flag(name: str, value: Any) -> None:
     if not isinstance(value, bool | np.bool_):
-        raise ArgumentError(f"{name} must be True or False; got {_got(value)}.")
+        raise ArgumentError(f"{name} must be True or False; got {shown(value)}.")
 
 
 def _not_negative(name: str, value: Any) -> None:
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not number or not 0 <= value < np.inf:
-        raise ArgumentError(f"{name} must be 0 or a positive, finite number; got {_got(value)}.")
+        raise ArgumentError(f"{name} must be 0 or a positive, finite number; got {shown(value)}.")
 
 
 def _conv(name: str, value: Any) -> None:
     if not isinstance(value, list | tuple) or len(value) not in (2, 3):
         raise ArgumentError(
-            f"{name} must be None, (n_filters, kernel_size) or (n_filters, kernel_size, stride); got {_got(value)}."
+            f"{name} must be None, (n_filters, kernel_size) or (n_filters, kernel_size, stride); got {shown(value)}."
         )
     for number in value:
         as_count(name, number)
@@ -109,7 +103,7 @@ def _dtype(name: str, value: Any) -> None:
     except (TypeError, ValueError):
         known = False
     if not known:
-        raise ArgumentError(f"{name} must be None, 'float32' or 'float64'; got {_got(value)}.")
+        raise ArgumentError(f"{name} must be None, 'float32' or 'float64'; got {shown(value)}.")
 
 
 def _solver(name: str, value: Any) -> None:
@@ -119,14 +113,14 @@ def _solver(name: str, value: Any) -> None:
 
 def _solver_options(name: str, value: Any) -> None:
     if not isinstance(value, Mapping):
-        raise ArgumentError(f"{name} must be None or a dict such as {{'beta2': 0.99}}; got {_got(value)}.")
+        raise ArgumentError(f"{name} must be None or a dict such as {{'beta2': 0.99}}; got {shown(value)}.")
 
 
 def _learning_rate(name: str, value: Any) -> None:
     if isinstance(value, int | float):
         raise ArgumentError(
             f"{name} says how the rate changes: {', '.join(map(repr, LEARNING_RATES))}, or a function; got"
-            f" {_got(value)}. The rate itself is learning_rate_init={_got(value)}."
+            f" {shown(value)}. The rate itself is learning_rate_init={shown(value)}."
         )
     if not callable(value):
         choose(name, value, LEARNING_RATES)
@@ -139,17 +133,17 @@ def _learning_rate(name: str, value: Any) -> None:
 
 def _callbacks(name: str, value: Any) -> None:
     if not isinstance(value, list | tuple) or not all(map(callable, value)):
-        raise ArgumentError(f"{name} must be a list of functions of an Epoch; got {_got(value)}.")
+        raise ArgumentError(f"{name} must be a list of functions of an Epoch; got {shown(value)}.")
 
 
 def _fraction(name: str, value: Any) -> None:
     if not as_share(name, value):
-        raise ArgumentError(f"{name} must be between 0 and 1; got {_got(value)}.")
+        raise ArgumentError(f"{name} must be between 0 and 1; got {shown(value)}.")
 
 
 def _class_weight(name: str, value: Any) -> None:
     if not isinstance(value, Mapping) and not (isinstance(value, str) and value == "balanced"):
-        raise ArgumentError(f"{name} must be None, 'balanced', or a dict from class to weight; got {_got(value)}.")
+        raise ArgumentError(f"{name} must be None, 'balanced', or a dict from class to weight; got {shown(value)}.")
 
 
 def _loss(name: str, value: Any) -> None:
@@ -165,7 +159,7 @@ def _engine(name: str, value: Any) -> None:  # noqa: ARG001
 
 def _verbose(name: str, value: Any) -> None:
     if not isinstance(value, bool | np.bool_ | int):
-        raise ArgumentError(f"{name} must be True or False; got {_got(value)}.")
+        raise ArgumentError(f"{name} must be True or False; got {shown(value)}.")
 
 
 def _n_jobs(name: str, value: Any) -> None:  # noqa: ARG001

@@ -7,8 +7,8 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from saiki.arrays import Array, Locate, check_finite
-from saiki.errors import ArgumentError, ShapeError
+from saiki.arrays import Array, Locate, as_array, check_finite
+from saiki.errors import ArgumentError, ShapeError, shown
 
 NOTHING = "NoneType", "NAType", "NaTType", "MaskedConstant"
 """The types of what lists and data frames hold in place of a missing value."""
@@ -50,7 +50,7 @@ def as_targets(values: Any, argument: str = "y") -> Array:
     if hasattr(values, "isna"):  # an index or an extension array of pandas
         gaps = np.asarray(values.isna(), bool)
         return _with_gaps(np.asarray(values[~gaps]), gaps)
-    return np.asarray(values)
+    return as_array(argument, values)
 
 
 def of_series(series: nw.Series[Any]) -> Array:
@@ -76,7 +76,10 @@ def _with_gaps(present: Array, gaps: Array) -> Array:
 def _of_list(values: Any, argument: str) -> Array:
     """Return a list of targets, or of rows of them."""
     if any(isinstance(value, list | tuple) or getattr(value, "ndim", 0) for value in values):
-        rows = [as_targets(value, argument) for value in values]
+        try:
+            rows = [as_targets(value, argument) for value in values]
+        except RecursionError:
+            raise ShapeError(f"{argument} must be a list of targets; got a list within a list, too deeply.") from None
         if len({row.shape for row in rows}) > 1:
             raise ShapeError(f"{argument} must hold rows of one size; got rows of several sizes. Pad them with None.")
         return joined([row[None] for row in rows])
@@ -177,7 +180,7 @@ def _of_one_kind(argument: str, labels: list[Any]) -> Array:
         examples.setdefault(_kind_of(argument, label), label)
     kinds = examples.keys()
     if len(kinds) > 1 and kinds != {WHOLE, FLOATS}:
-        got = " and ".join(f"{kind}, such as {_shown(label)}," for kind, label in examples.items())
+        got = " and ".join(f"{kind}, such as {shown(label)}," for kind, label in examples.items())
         raise ArgumentError(
             f"{argument} must hold labels of one kind; got {got} in one array. Make texts of all, [str(label) for label"
             " in ...], or numbers."
@@ -221,14 +224,9 @@ def _no_label(argument: str, label: Any) -> ArgumentError:
         else "Make texts of them, [str(label) for label in ...]"
     )
     return ArgumentError(
-        f"{argument} must hold labels that are texts, whole numbers or booleans; got {_shown(label)} of type"
+        f"{argument} must hold labels that are texts, whole numbers or booleans; got {shown(label)} of type"
         f" {type(label).__name__}. {remedy}, and back after predict."
     )
-
-
-def _shown(label: Any) -> str:
-    text = repr(label)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def numbers_of(argument: str, labels: Array, classes: Array) -> Array:
