@@ -141,3 +141,32 @@ def test_an_interrupted_run_keeps_its_memory_until_it_is_over() -> None:
     crew.run(words, held)
     gc.collect()
     assert alive() is None
+
+
+FORK_AT_IMPORT = """
+import os, threading, time, numpy as np, saiki
+layer = saiki.SimpleRNN(2, 3)
+params, X = layer.init(np.random.default_rng(0)), np.ones((4, 5, 2))
+thread = threading.Thread(target=layer.predict, args=(params, X))
+thread.start()
+time.sleep(0.05)
+child = os.fork()
+if child == 0:
+    layer.predict(params, X)
+    os._exit(0)
+thread.join()
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_child_that_is_forked_during_the_first_call_of_another_thread_does_not_hang() -> None:
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FORK_AT_IMPORT], check=True, timeout=120)
+
+
+def test_a_thread_that_is_woken_twice_goes_to_sleep_again() -> None:
+    crew = Crew(1)
+    before = time.process_time()
+    crew._bells[0].set()
+    time.sleep(0.3)
+    assert time.process_time() - before < 0.2

@@ -9,6 +9,7 @@ and the classes of saiki, are known by name. What cannot be described is an erro
 
 import hashlib
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
@@ -37,7 +38,7 @@ from saiki.errors import ArgumentError
 MOST = 20_000
 """Maximum number of objects that are described for one value."""
 
-UNKNOWABLE = globals, eval, exec, compile, __import__, open, input, importlib.import_module
+UNKNOWABLE = os.getenv, globals, eval, exec, compile, __import__, open, input, importlib.import_module
 """Functions of Python whose results no description of their arguments can cover."""
 
 DESCRIPTORS = (
@@ -273,7 +274,7 @@ class _Description:
         if issubclass(value, Enum):
             return f"{named} {[f'{member.name} {self.of(member.value, name)}' for member in value]}"
         own = {key: part for key, part in sorted(vars(value).items()) if key not in OF_EVERY_CLASS}
-        bases = self._many(value.__bases__, name)
+        bases = self._many((*value.__bases__, type(value)), name)
         return f"{named} ({bases}) {self._dict(own, name)}"
 
     def _wrapper(self, value: Any, name: str) -> str:

@@ -2,11 +2,16 @@
 
 from collections.abc import Callable
 from importlib import import_module
+from threading import Thread
+from typing import TypeVar
 
 from saiki.engines import reference
+from saiki.engines.locks import loading
 from saiki.engines.tape import Engine
 from saiki.engines.tree_tape import TreeEngine
 from saiki.errors import choose
+
+E = TypeVar("E")
 
 ENGINES: dict[str, Callable[[], Engine]] = {
     "reference": lambda: reference,  # NumPy: plain, and able to run on complex numbers
@@ -31,7 +36,8 @@ def get_engine(name: str | None) -> Engine:
     """
     engine = _loaded.get(name) if name is None or isinstance(name, str) else None
     if engine is None:
-        engine = _loaded[name] = choose("engine", DEFAULT if name is None else name, ENGINES)()
+        make = choose("engine", DEFAULT if name is None else name, ENGINES)
+        engine = _loaded[name] = _imported(make)
     return engine
 
 
@@ -41,7 +47,31 @@ def get_tree_engine(name: str | None) -> TreeEngine:
     Raises:
         ArgumentError: no such engine.
     """
-    return choose("engine", DEFAULT if name is None else name, TREE_ENGINES)()
+    make = choose("engine", DEFAULT if name is None else name, TREE_ENGINES)
+    return _imported(make)
+
+
+def _imported(make: Callable[[], E]) -> E:
+    """Import an engine in a thread of its own, where Ctrl-C cannot end the import half way.
+
+    A module that an interrupt has left half imported fails for the rest of the process.
+    """
+    found: list[E] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            with loading:
+                found.append(make())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = Thread(target=run, name="saiki-import")
+    thread.start()
+    thread.join()  # an interrupt ends this wait; the next call waits for the same import
+    if errors:
+        raise errors[0]
+    return found[0]
 
 
 _loaded: dict[str | None, Engine] = {}

@@ -77,7 +77,7 @@ def _adjust() -> None:
 def _set_threads(numbers: list[int]) -> None:
     """Set the number of threads of each library, in whichever thread this is."""
     for library, number in zip(_libraries(), numbers, strict=True):
-        # Newer releases of threadpoolctl let one thread alone set the number, until that thread is told to let go.
+        # Newer releases of threadpoolctl let one thread alone set the number, until the controlling thread is cleared.
         let_go = getattr(library, "clear_controlling_thread", None)
         if let_go is not None:
             let_go(force=True)

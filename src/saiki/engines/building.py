@@ -21,6 +21,7 @@ from numba.core.ccallback import CFunc
 from numba.core.compiler_lock import global_compiler_lock
 
 from saiki.engines.keeping import keep, log
+from saiki.engines.locks import loading
 
 FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 """Everything but the promise that there are no NaN and no infinities, which would hide a divergence."""
@@ -153,9 +154,19 @@ def _announced(purpose: str) -> Iterator[None]:
         event.unregister("numba:compile", listener)
 
 
-if hasattr(os, "register_at_fork"):  # a child of a process in which another thread compiles would wait for ever
-    os.register_at_fork(
-        before=global_compiler_lock.acquire,
-        after_in_parent=global_compiler_lock.release,
-        after_in_child=global_compiler_lock.release,
-    )
+def _before_fork() -> None:
+    """Wait until no other thread compiles, for whose end a child would wait for ever.
+
+    The lock of the imports comes first: an import that holds it may be about to compile.
+    """
+    loading.acquire()
+    global_compiler_lock.acquire()
+
+
+def _after_fork() -> None:
+    global_compiler_lock.release()
+    loading.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

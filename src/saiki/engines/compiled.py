@@ -40,7 +40,8 @@ KEPT, MOST_KEPT = 1 << 29, 200
 """Maximum number of bytes of idle plans, and of idle plans, that are left when another plan is made."""
 
 # A plan belongs to the call that leased it, or to the tape that call returned, and to nobody else. A call that ends by
-# an error or an interrupt does not put its plan back: the plan goes away with the call, whatever state it was in.
+# an error or an interrupt does not put its plan back: the plan goes away with the call, whatever state it was in. The
+# plan of a tape comes back when the tape is gone, unless a backward pass was interrupted.
 _idle: OrderedDict[Any, list[Plan]] = OrderedDict()  # the plans that nobody uses, the longest idle first
 _lock = ProcessLock()
 _loans: Loans[Plan] = Loans()  # the plans that tapes use
@@ -56,7 +57,8 @@ def _lease(
     n_slices = max(1, n_threads if n_slices is None else min(n_slices, B))
     key = (chain, X.shape, X.dtype, n_slices, n_threads, keep, masked, loss, rules)
     for plan in _loans.returned():
-        _put_back(plan)
+        if not plan.running:
+            _put_back(plan)
     with _lock():
         plans = _idle.get(key)
         if plans:

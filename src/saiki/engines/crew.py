@@ -109,6 +109,8 @@ def attend(boards, at, patience):  # type: ignore[no-untyped-def]
         else:
             breathe()
             idle += 1
+            if load(boards, at) == ASLEEP:  # it was woken twice for the same work
+                return idle
             if idle > EAGER:  # where there are more threads than cores, the others have work
                 give_way()
                 idle += LOOKS

@@ -48,6 +48,7 @@ class Plan:
         key: what the engine finds it by.
         slots: the addresses of the caller's arrays, see ``Slot``; ``point`` sets them before a run.
         held: the arrays that addresses were taken of; a plan has no address of an array that it does not hold.
+        running: whether a run has begun and not ended; an interrupt leaves it so, maybe with a program not yet run.
         params: the caller's name and the shape of each parameter.
         places: where the gradient of each begins among all gradients, and ends.
         outputs: what the last link gives, ``(T, B, K)`` in the order of walking.
@@ -70,6 +71,7 @@ class Plan:
         self.n_gradients, self.gradients = layout.n_gradients, layout.gradients
         self.status, self.values, self.scale = layout.status, layout.values, layout.scale
         self.held: list[Array] = []
+        self.running = False
         n_memories = sum(rule.memories for rule in rules or () if isinstance(rule, Rule))
         n_slots, n_params = Slot.PARAMS + len(self.params), len(self.params)
         self._addresses = np.zeros(n_slots + (1 + n_memories) + n_memories * n_params, np.int64)
@@ -120,11 +122,13 @@ class Plan:
 
     def run(self, name: str) -> None:
         """Run "forward", "backward", "predict", "learn" or "hand out dX"."""
+        self.running = True
         if self.size.n_threads == 1:
             run_at(*self._phases[name][0])
         else:
             for programs in self._phases[name]:
                 crew().run(programs, self)
+        self.running = False
 
     def train_again(self, Xs: list[Array], ys: list[Array], flats: list[Array], rates: Array, losses: Array) -> None:
         """Run "train" once for each pair of inputs and targets; all arrays must be as those that it is pointed at.

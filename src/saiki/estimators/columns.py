@@ -20,7 +20,7 @@ ROUNDED = 2.0**53
 
 NESTED = nw.List, nw.Array, nw.Struct, nw.Binary
 
-ISO = "2026-01-09, 2026-01-09T09:05, 2026-01-09T09:05:00+01:00 or 09:05:00"
+ISO = "2026-01-09, 2026-01-09T09:05, 2026-01-09T09:05:00+01:00 or 09:05"
 
 
 def missing(series: Series) -> Array:
@@ -114,6 +114,7 @@ def numbers(name: Any, series: Series) -> Array:
         cells, gaps = list(cells), missing(series)
         keys = [None if gap else key_of(cell) for cell, gap in zip(cells, gaps, strict=True)]
         wrong = [row for row, key in enumerate(keys) if not gaps[row] and (key is None or key.kind not in NUMBERS)]
+        wrong = wrong or [row for row, key in enumerate(keys) if key is not None and not _fits_float(key.value)]
         if not wrong:
             return np.array([np.nan if key is None else float(key.value) for key in keys])
         raise DtypeError(_no_numbers(name, dtype, wrong[0], cells[wrong[0]]))
@@ -121,6 +122,14 @@ def numbers(name: Any, series: Series) -> Array:
     texts = (row for row, cell in enumerate(cells) if isinstance(cell, str) and not NUMBER.fullmatch(cell.strip()))
     row = next(texts, next((row for row, cell in enumerate(cells) if cell is not None), 0))
     raise DtypeError(_no_numbers(name, dtype, row, cells[row] if cells else None))
+
+
+def _fits_float(value: Any) -> bool:
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
 
 
 NUMBERS = "number", "truth value"
@@ -187,8 +196,9 @@ def _read_texts(name: Any, texts: list[str]) -> list[Key]:
     def refusal(row: int) -> str:
         return (
             f"column {name!r} must have a certain order; it holds text, and {texts[row]!r} in row {row} is neither a"
-            f" plain number nor ISO 8601, such as {ISO}. Convert the column first, with pandas.to_datetime,"
-            " pandas.to_timedelta or str.to_datetime of Polars, or make it an ordered category."
+            f" plain number nor ISO 8601, such as {ISO}. Convert the column first, naming its form, as in"
+            " pandas.to_datetime(column, format='%H:%M') or Polars' column.str.to_time('%H:%M'), or make it an ordered"
+            " category."
         )
 
     return _of_one_kind(name, [known[text] for text in texts], texts, refusal)

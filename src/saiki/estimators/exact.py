@@ -14,6 +14,9 @@ DAY = 86_400
 
 NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]{1,9})?")
 
+DATE_OF_DIGITS = re.compile(r"0[0-9]{5}([0-9]{2}){0,4}")
+"""What may be a date without separators, the day first: 01022026."""
+
 MOMENT = re.compile(
     r"((?P<year>[0-9]{4})-(?P<month>[0-9]{2})(-(?P<day>[0-9]{2}))?)?"
     r"(?P<gap>[T ](?=[0-9]))?"
@@ -81,6 +84,8 @@ def key_of_text(text: str) -> Key | None:
     True
     """
     text = text.strip()
+    if DATE_OF_DIGITS.fullmatch(text):
+        return None
     if NUMBER.fullmatch(text):
         return Key("text of a number", Decimal(text))
     found = MOMENT.fullmatch(text)

@@ -108,6 +108,8 @@ def step_in_order(estimator: Any, x: Any) -> Any:
         return values if order is None else values[:, order]
     if isinstance(x, Mapping):
         named = dict(x)
+    elif hasattr(type(x), "_asdict"):  # a named tuple, such as a row of a data frame
+        named = x._asdict()
     elif nw.dependencies.is_pandas_like_series(x) and not _is_counted(list(x.index)):
         named = dict(zip(x.index, x, strict=True))
     else:

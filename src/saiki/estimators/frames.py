@@ -177,5 +177,5 @@ def _targets(name: Any, series: Series, starts: Array, ids: list[Any], output: s
 
 def _narrowed(column: Array) -> Array:
     """Return objects of one plain type as an array of that type."""
-    kinds = {type(value) for value in column} if column.dtype == object else set()
+    kinds = {str if isinstance(value, str) else type(value) for value in column} if column.dtype == object else set()
     return np.array(column.tolist()) if kinds in ({str}, {int}, {float}, {bool}) else column

@@ -27,7 +27,7 @@ from saiki.estimators.callers import level_of_user
 from saiki.estimators.feature_names import are_sound, check_features, doubt_of, keep_names, order_of, without_names
 from saiki.estimators.places import Place
 from saiki.estimators.tables import Table, is_table
-from saiki.estimators.targets import as_targets, joined
+from saiki.estimators.targets import as_targets, joined, missing
 from saiki.training import examples
 from saiki.training.examples import Ragged
 
@@ -345,7 +345,7 @@ def _holds_rows(values: Any) -> bool:
 
 def _is_nothing(part: Any) -> bool:
     """Whether all targets of an example are missing, in a word."""
-    return part is None or part is np.ma.masked
+    return not isinstance(part, list | tuple | np.ndarray) and bool(missing(np.array([part], object))[0])
 
 
 def check_even(y: Any, inputs: Given) -> None:
@@ -388,12 +388,13 @@ def read_weights(sample_weight: Any, inputs: Given, per_row: bool) -> Array | Ra
                 " output='each'."
             )
         return weights_of(sample_weight, n, f" or, for each {row}, (n_{one}s, n_{row}s)" if per_row else "")
-    _check_weights(weight.values, place)
-    return weight
+    return weight.with_values(_checked_weights(weight.values, place))
 
 
 def weights_of(sample_weight: Any, n: int, choices: str = "") -> Array:
     """Return checked weights for examples ``(n,)``; ``choices`` says in words what else they might be.
+
+    Only their ratios count. They are scaled by a power of two that makes the largest about 1, which changes no digit.
 
     Raises:
         ShapeError: not one for each.
@@ -402,11 +403,10 @@ def weights_of(sample_weight: Any, n: int, choices: str = "") -> Array:
     weight = as_float("sample_weight", sample_weight)
     if weight.shape != (n,):
         raise ShapeError(f"sample_weight must have shape ({n},){choices}; got {weight.shape}.")
-    _check_weights(weight)
-    return weight
+    return _checked_weights(weight)
 
 
-def _check_weights(values: Array, place: Locate | None = None) -> None:
+def _checked_weights(values: Array, place: Locate | None = None) -> Array:
     if values.dtype.kind == "c":
         raise DtypeError("sample_weight must hold real numbers; got complex ones. Use .real.")
     check_finite("sample_weight", values, "", place)
@@ -415,9 +415,8 @@ def _check_weights(values: Array, place: Locate | None = None) -> None:
         raise ArgumentError(f"{what}. Use 0 to leave a sample out.")
     if not values.any():
         raise ArgumentError("sample_weight must hold at least one weight that is not zero.")
-    with np.errstate(over="ignore"):
-        if not np.isfinite(values.sum(dtype=np.float64)):
-            raise ArgumentError("sample_weight must have a finite sum. Divide all weights by the largest.")
+    values = values.astype(np.float64)
+    return values / power_of_two(values.max())
 
 
 def counting(weight: Array | Ragged | None, inputs: Given, per_row: bool) -> Array:

@@ -6,6 +6,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
     parameters = {name: _plain(value) for name, value in estimator.get_params(deep=False).items()}
     learnt = {name: vars(estimator)[name] for name in estimator.learnt if name in vars(estimator)}
     if isinstance(estimator, NetworkEstimator):
-        learnt["_epoch"] = {name: getattr(estimator._epoch, name) for name in Epoch.__dataclass_fields__}
+        learnt["_epoch"] = {name: getattr(_present(estimator), name) for name in Epoch.__dataclass_fields__}
         learnt |= {name: value._asdict() for name, value in learnt.items() if isinstance(value, Scaling)}
     own = [name for name, value in parameters.items() if not tensors.is_plain(value)]
     tree = {
@@ -103,6 +104,12 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> None:
         "learnt": learnt,
     }
     tensors.write(path, tree)
+
+
+def _present(estimator: NetworkEstimator) -> Epoch:
+    """Return the epoch from which the attributes of an estimator follow, with ``params_`` as they are now."""
+    epoch: Epoch = estimator._epoch
+    return replace(epoch, **{"params" if epoch.best is None else "best": estimator.params_})
 
 
 def load(path: str | os.PathLike[str], **own: Any) -> Any:

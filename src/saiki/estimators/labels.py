@@ -6,7 +6,7 @@ from typing import Any, Self, final
 
 import numpy as np
 
-from saiki.arrays import Array
+from saiki.arrays import Array, power_of_two
 from saiki.errors import ArgumentError, ShapeError, shown
 from saiki.estimators.base import Metadata
 from saiki.estimators.inputs import Given, check_even, read_per_row
@@ -115,12 +115,9 @@ class Labels(OutputsEstimator):
         there = ~np.isnan(y)
         classes = y[there].astype(int)
         by_class = self._class_weights(np.bincount(classes, own[there], len(self.classes_)))
-        with np.errstate(over="ignore"):
-            own[there] *= by_class[classes]
-            total = own[there].sum()
-        if not 0 < total < np.inf:
-            what = "only weights of zero" if total == 0 else "weights that add up to infinity"
-            raise ArgumentError(f"class_weight leaves {what}. Give weights near 1.")
+        own[there] *= (by_class / power_of_two(by_class.max()))[classes]
+        if not own[there].any():
+            raise ArgumentError("class_weight leaves only weights of zero. Give at least one class more.")
         return examples.with_target_weights(own)
 
     @final

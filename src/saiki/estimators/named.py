@@ -46,10 +46,16 @@ class NamedSequences(Sequence[Array]):
             return replace(X, arrays=tuple(arrays), features=features)
         return cls(tuple(arrays), features)
 
+    @property
+    def shape(self) -> tuple[int]:
+        """The number of sequences; scikit-learn takes parts of what has a shape by ``X[indices, ...]``."""
+        return (len(self),)
+
     def __len__(self) -> int:
         return len(self.arrays)
 
     def __getitem__(self, which: Any) -> Any:
+        which = _of_first_axis(which)
         if isinstance(which, int | np.integer):
             return self.arrays[which]
         places = places_of(which, len(self))
@@ -154,10 +160,16 @@ class FrameSequences(Sequence[Any]):
         columns = {name: _plain(values[order, i]) for i, name in enumerate(names)}
         return self.table.beside(rows[order], columns)
 
+    @property
+    def shape(self) -> tuple[int]:
+        """The number of sequences."""
+        return (len(self),)
+
     def __len__(self) -> int:
         return len(self.X)
 
     def __getitem__(self, which: Any) -> Any:
+        which = _of_first_axis(which)
         if isinstance(which, int | np.integer):
             return self.X[which]
         y = self.y
@@ -180,6 +192,11 @@ class FrameSequences(Sequence[Any]):
         guess = f" (guessed; output={'last' if self.output == 'each' else 'each'!r} says otherwise)"
         target = f"; a target {kinds[self.output]}{guess if self.guessed else ''}" if self.output else ""
         return f"<{_described(self.X)}{target}>"
+
+
+def _of_first_axis(which: Any) -> Any:
+    """Return what is asked of the first axis in ``X[which, ...]``, as scikit-learn writes it."""
+    return which[0] if isinstance(which, tuple) and len(which) == 2 and which[1] is Ellipsis else which
 
 
 def places_of(which: Any, n: int) -> Array:

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from saiki.arrays import Array, as_count, as_float, as_positive
+from saiki.arrays import Array, as_count, as_float, as_positive, check_params
 from saiki.errors import ArgumentError, ShapeError, choose
 from saiki.estimators.base import NetworkProblem
 from saiki.estimators.inputs import Sequences, counting, read_sequences, read_weights
@@ -205,6 +205,7 @@ class ScratchSimpleRNNClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self, "output_params_")
         x = self._read(X, reset=False)[0].astype(self.rnn_params_["Wx"].dtype)
         h, _ = SimpleRNN(x.shape[2], self.n_nodes, self.activation).predict(self.rnn_params_, x)
+        check_params(self.output_params_, {"W": (self.n_nodes, len(self.classes_)), "b": (len(self.classes_),)})
         v = (h if self.output == "each" else h[:, -1]) @ self.output_params_["W"] + self.output_params_["b"]
         return np.exp(log_softmax(v))
 

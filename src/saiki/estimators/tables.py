@@ -90,7 +90,7 @@ class Table:
             return choose(argument, name, {known: known for known in self.names})
         except ArgumentError as error:
             raise ArgumentError(
-                f"{error} These are the columns of the frame; an index is none (reset_index())."
+                f"{error} These are the columns of the frame; an index is not a column; call reset_index() first."
             ) from None
 
     def named(self, argument: str, given: Any) -> list[Any]:
