@@ -175,7 +175,7 @@ def power_of_two(largest: Any) -> Any:
     """Return a power of two near a magnitude, by which numbers can be divided without rounding; 1 for zero.
 
     >>> power_of_two(np.array([5.0, 0.0, 1e-300])).tolist()
-    [8.0, 1.0, 1.3392570475565594e-300]
+    [8.0, 1.0, 1.4932217896051502e-300]
     """
     return np.where(largest > 0, np.ldexp(1.0, np.clip(np.frexp(largest)[1], -1020, 1020)), 1.0)
 

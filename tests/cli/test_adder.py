@@ -144,7 +144,7 @@ def test_same_seed_same_output(run: Run) -> None:
             ["--picture", "no/such/folder/a.png"],
             "cannot write 'no/such/folder/a.png': No such file or directory.",
         ),
-        (["--picture", "."], "cannot write '.': . is a folder."),
+        (["--picture", "."], "cannot write '.': Is a directory"),
         (["--picture", "adder.txt"], "'adder.txt' must end in one of ."),
         (["--json", "no/such/folder/a.json"], "cannot write 'no/such/folder/a.json'"),
         (["--engine", "warp"], "'warp' is not"),

@@ -146,7 +146,7 @@ def test_same_seed_same_output(run: Run, part: str) -> None:
         (["--only", "given", "--beam", "1"], "--beam goes with the part 'found', which --only given leaves out."),
         (["--picture", "no/such/a.png"], "cannot write 'no/such/a.png': No such file or directory."),
         (["--picture", "tree.txt"], "'tree.txt' must end in one of ."),
-        (["--json", "."], "cannot write '.': . is a folder."),
+        (["--json", "."], "cannot write '.': Is a directory"),
         (["--json", "tree.png"], "--picture and --json must be two files; both are 'tree.png'"),
         (["--nonsense"], "No such option"),
     ],

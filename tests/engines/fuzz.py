@@ -8,7 +8,6 @@ held to that of the reference, and a call that is made again must give the same 
 """
 
 import argparse
-import gc
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -104,7 +103,6 @@ def laid_differently(array: Array, rng: np.random.Generator) -> Array:
 
 def poison() -> None:
     """Fill freed memory with NaN, so that a number read there shows."""
-    gc.collect()
     for size in (5, 16, 50, 200, 1000, 5000):
         for _ in range(4):
             np.full(size, np.nan)

@@ -1,7 +1,7 @@
 """Layers of a user's own in networks: traced, proved, and refused in one sentence where they break the contract."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from saiki.layers.layer import Context, Result
 
 
 @dataclass(frozen=True)
+@final
 class Attention(Layer):
     """Read the time axis out by a softmax over the steps or, with ``each``, put what was read beside every step."""
 

@@ -107,7 +107,7 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
         with pytest.raises(PermissionError):
             regressor().fit(np.ones((4, 2, 1)), np.ones(4), checkpoint=tmp_path / "run")
         tmp_path.chmod(stat.S_IRWXU)
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(saiki.ArgumentError, match="checkpoint must be the path of a file"):
         regressor().fit(np.ones((4, 2, 1)), np.ones(4), checkpoint=tmp_path)
 
 

@@ -133,7 +133,7 @@ def broken(cell: TreeCell, name: str, part: int, factor: float) -> TreeCell:
         "    return tuple(_all) if len(_all) > 1 else _all[0]\n",
         scope,
     )
-    own = {field.name: getattr(cell, field.name) for field in fields(cell)}
+    own = {field.name: getattr(cell, field.name) for field in fields(cell) if field.init}
     return TreeCell(**own | {"name": "broken", name: scope[name]})
 
 

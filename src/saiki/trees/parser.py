@@ -278,7 +278,7 @@ class Parser:
         if wrong.any():
             raise ArgumentError(
                 f"X must hold tokens, whole numbers from 0 to {self.n_tokens - 1}, or -1 for one that is not known; got"
-                f" {tokens[wrong][0]}. Give the parser more tokens or renumber them."
+                f" {tokens[wrong][0]:g}. Give the parser more tokens or renumber them."
             )
         return tokens.astype(np.int64), lengths
 
