@@ -201,9 +201,5 @@ def test_a_constant_column_stays_small(constant: float, rng: np.random.Generator
 def test_weights_count_by_their_ratios(magnitude: float, rng: np.random.Generator) -> None:
     X, weight = rng.standard_normal((8, 3, 1)), np.array([1.0, 0, 1, 1, 0, 0, 0, 0])
     y = X[:, :, 0].sum(axis=1)
-    if magnitude == 1e308:
-        with pytest.raises(saiki.ArgumentError, match="sample_weight must have a finite sum"):
-            regressor().fit(X, y, sample_weight=weight * magnitude)
-        return
     found = regressor().fit(X, y, sample_weight=weight * magnitude).score(X, y, weight * magnitude)
     np.testing.assert_allclose(found, regressor().fit(X, y, sample_weight=weight).score(X, y, weight), rtol=1e-6)

@@ -95,11 +95,14 @@ def test_an_interrupt_while_waking_leaves_nobody_at_work(interrupts: int) -> Non
     bell, left = crew._bells[1], [interrupts]
 
     class Interrupted:
-        def set(self) -> None:
+        def locked(self) -> bool:
+            return bell.locked()
+
+        def release(self) -> None:
             if left[0]:
                 left[0] -= 1
                 raise KeyboardInterrupt
-            bell.set()
+            bell.release()
 
     crew._bells[1] = Interrupted()  # type: ignore[call-overload]
     raised = 0
@@ -123,7 +126,7 @@ def test_an_interrupted_run_keeps_its_memory_until_it_is_over() -> None:
     bell = crew._bells[0]
 
     class Interrupted:
-        def set(self) -> None:
+        def locked(self) -> bool:
             raise KeyboardInterrupt
 
     class Owner:
@@ -167,6 +170,6 @@ def test_a_child_that_is_forked_during_the_first_call_of_another_thread_does_not
 def test_a_thread_that_is_woken_twice_goes_to_sleep_again() -> None:
     crew = Crew(1)
     before = time.process_time()
-    crew._bells[0].set()
+    crew._bells[0].release()
     time.sleep(0.3)
     assert time.process_time() - before < 0.2

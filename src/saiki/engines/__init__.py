@@ -1,8 +1,9 @@
 """The engines: who walks through time. All give the same numbers."""
 
+from _thread import start_new_thread
 from collections.abc import Callable
 from importlib import import_module
-from threading import Thread
+from threading import Lock
 from typing import TypeVar
 
 from saiki.engines import reference
@@ -47,8 +48,11 @@ def get_tree_engine(name: str | None) -> TreeEngine:
     Raises:
         ArgumentError: no such engine.
     """
-    make = choose("engine", DEFAULT if name is None else name, TREE_ENGINES)
-    return _imported(make)
+    engine = _loaded_trees.get(name) if name is None or isinstance(name, str) else None
+    if engine is None:
+        make = choose("engine", DEFAULT if name is None else name, TREE_ENGINES)
+        engine = _loaded_trees[name] = _imported(make)
+    return engine
 
 
 def _imported(make: Callable[[], E]) -> E:
@@ -58,6 +62,8 @@ def _imported(make: Callable[[], E]) -> E:
     """
     found: list[E] = []
     errors: list[BaseException] = []
+    over = Lock()
+    over.acquire()
 
     def run() -> None:
         try:
@@ -65,13 +71,15 @@ def _imported(make: Callable[[], E]) -> E:
                 found.append(make())
         except BaseException as error:
             errors.append(error)
+        finally:
+            over.release()
 
-    thread = Thread(target=run, name="saiki-import")
-    thread.start()
-    thread.join()  # an interrupt ends this wait; the next call waits for the same import
+    start_new_thread(run, ())
+    over.acquire()  # an interrupt ends this wait; the next call waits for the same import
     if errors:
         raise errors[0]
     return found[0]
 
 
 _loaded: dict[str | None, Engine] = {}
+_loaded_trees: dict[str | None, TreeEngine] = {}

@@ -7,7 +7,7 @@ lock, for about as long as it would take to wake it, and only then goes to sleep
 
 import os
 from functools import cache
-from threading import Event, Lock, Thread
+from threading import Lock, Thread
 from typing import Any, final
 
 import llvmlite.binding as llvm
@@ -171,16 +171,17 @@ class Crew:
     def __init__(self, size: int) -> None:
         self._boards = np.zeros(BOARD * max(size, 1), np.int64)
         self._boards[::BOARD] = ASLEEP
-        self._bells = [Event() for _ in range(size)]
+        # A bell that is unlocked has been rung. An interrupt cannot break a lock, as it can an Event, which is Python.
+        self._bells = [Lock() for _ in range(size)]
         self._busy = Lock()
         self._owner: Any = None  # what owns the memory of programs that may still run
         for k, bell in enumerate(self._bells):
+            bell.acquire()
             Thread(target=self._work, args=(BOARD * k, bell), name=f"saiki-{k}", daemon=True).start()
 
-    def _work(self, at: int, bell: Event) -> None:
+    def _work(self, at: int, bell: Lock) -> None:
         while True:
-            bell.wait()
-            bell.clear()
+            bell.acquire()
             attend(self._boards, at, PATIENCE)
 
     def run(self, programs: Array, owner: object) -> None:
@@ -212,7 +213,8 @@ class Crew:
         """Wake the threads that have work and sleep."""
         for k, bell in enumerate(self._bells):
             if self._boards[BOARD * k + 3]:
-                bell.set()
+                if bell.locked():  # nobody else unlocks it
+                    bell.release()
                 self._boards[BOARD * k + 3] = 0
 
     def _finish(self) -> None:

@@ -5,12 +5,16 @@ would stay locked in the child for ever, so the child makes every lock anew.
 """
 
 import os
-import weakref
 from threading import Lock, RLock
 from typing import final
 
 loading = RLock()
 """Held while an engine is imported, which takes seconds where it has to be compiled."""
+
+_forks = 0
+"""Number of forks between the first process and this one."""
+
+_renewing = Lock()
 
 
 @final
@@ -28,31 +32,28 @@ class ProcessLock:
     False
     """
 
-    __slots__ = ("__weakref__", "_lock")
+    __slots__ = ("_current",)
 
     def __init__(self) -> None:
-        self.renew()
-        _locks.add(self)
-
-    def renew(self) -> None:
-        """Forget whoever holds the lock."""
-        self._lock = Lock()
+        self._current = _forks, Lock()
 
     def __call__(self) -> Lock:
         """Return the lock of the present process."""
-        return self._lock
+        forks, lock = self._current
+        if forks != _forks:  # the first use in a child
+            with _renewing:
+                if self._current[0] != _forks:
+                    self._current = _forks, Lock()
+                forks, lock = self._current
+        return lock
 
 
-_locks: weakref.WeakSet[ProcessLock] = weakref.WeakSet()
-
-
-def _renew_all() -> None:
-    """Make the locks of a child anew, while it has one thread."""
-    for lock in list(_locks):
-        lock.renew()
+def _count_fork() -> None:
+    global _forks, _renewing
+    _forks, _renewing = _forks + 1, Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all)
+    os.register_at_fork(after_in_child=_count_fork)
     # A child would wait for ever for an import that another thread of its parent has begun.
     os.register_at_fork(before=loading.acquire, after_in_parent=loading.release, after_in_child=loading.release)

@@ -62,14 +62,15 @@ class Loans(Generic[T]):
         self._lent[id(loan)] = loan
 
     def returned(self) -> Iterator[T]:
-        """Yield the objects that came back since the last call."""
-        while self._returned:
-            try:
-                loan = self._returned.popleft()
-            except IndexError:  # another thread took it
-                return
-            self._lent.pop(id(loan), None)
-            yield loan.thing
+        """Yield the objects that came back since the last call.
+
+        An interrupt between two lines loses an object at worst, which then is freed, or leaves it for a later call.
+        """
+        if self._returned:
+            self._returned.clear()
+            for key, loan in list(self._lent.items()):
+                if loan() is None and self._lent.pop(key, None) is not None:  # and no other thread took it
+                    yield loan.thing
 
 
 def over(memory: Array) -> Array:

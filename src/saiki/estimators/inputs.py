@@ -345,6 +345,8 @@ def _holds_rows(values: Any) -> bool:
 
 def _is_nothing(part: Any) -> bool:
     """Whether all targets of an example are missing, in a word."""
+    if part is np.ma.masked:  # which is an array
+        return True
     return not isinstance(part, list | tuple | np.ndarray) and bool(missing(np.array([part], object))[0])
 
 
