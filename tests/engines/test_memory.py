@@ -9,6 +9,13 @@ import pytest
 from saiki.engines import memory
 
 
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin without memory that other tests have left idle."""
+    monkeypatch.setattr(memory, "_idle", [])
+    monkeypatch.setattr(memory, "_loans", memory.Loans())
+
+
 def test_memory_in_use_is_never_handed_out() -> None:
     held = [memory.empty((200, 200), np.float64) for _ in range(5)]
     views = [array[3:7].T for array in held]

@@ -53,8 +53,11 @@ def set_goal(plan: Plan, goal: Goal) -> bool:
         plan.point(Slot.WEIGHTS, np.ascontiguousarray(weights, plan.size.dtype))
     plan.weigh_by_row(weighted)
     scale = 1 / (total if of_classes or goal.total is not None else total * K) if total > 0 else 0.0
+    limits = np.finfo(plan.size.dtype)
+    if scale and not float(limits.tiny) <= scale <= float(limits.max):
+        return False
     plan.scale[0] = scale
-    return scale == 0 or np.finfo(plan.size.dtype).tiny <= scale <= np.finfo(plan.size.dtype).max
+    return True
 
 
 def _weights(plan: Plan, goal: Goal, rows: tuple[int, ...], exists: Array | None) -> tuple[Array, float] | None:
