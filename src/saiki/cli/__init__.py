@@ -28,7 +28,7 @@ saiki.add_command(tree)
 
 
 def main() -> None:
-    """Run the command; whatever goes wrong is one line and an exit code.
+    """Run the command; an error prints one line and sets the exit code.
 
     What the terminal cannot print is escaped, with a backslash, and never an error.
     """

@@ -39,9 +39,9 @@ WORK_FOR_THREADS = 300_000
 KEPT, MOST_KEPT = 1 << 29, 200
 """Maximum number of bytes of idle plans, and of idle plans, that are left when another plan is made."""
 
-# A plan belongs to the call that leased it, or to the tape that call returned, and to nobody else. A call that ends by
-# an error or an interrupt does not put its plan back: the plan goes away with the call, whatever state it was in. The
-# plan of a tape comes back when the tape is gone, unless a backward pass was interrupted.
+# A plan belongs to the call that leased it, or to the tape that the call returned. A call that ends by an error or an
+# interrupt does not put its plan back, since its buffers may be half written; the plan is freed with the call. The plan
+# of a tape comes back when the tape is freed, unless a backward pass was interrupted.
 _idle: OrderedDict[Any, list[Plan]] = OrderedDict()  # the plans that nobody uses, the longest idle first
 _lock = ProcessLock()
 _loans: Loans[Plan] = Loans()  # the plans that tapes use

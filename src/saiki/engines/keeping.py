@@ -2,7 +2,7 @@
 
 Numba's own cache ends a program where no folder can be written, where the disk is full, and where one of its files is
 damaged, and it runs machine code whose bytes have changed on the disk. Here each file carries a checksum, over the
-code, its name and the processor that it was compiled for; whatever goes wrong costs a compilation, and one warning.
+code, its name and the processor that it was compiled for; any failure of the cache costs a compilation and one warning.
 """
 
 import hashlib

@@ -261,7 +261,7 @@ def weigher(loss: Loss, dtype: Any) -> int:
         return kernel("weigh", source, ARGUMENTS["weigh"], dtype, numbers_of(dtype) | words, depends, "the loss")
     except (NumbaError, NotFixedError) as error:
         why = f" ({error})" if isinstance(error, NotFixedError) else ""
-        log.warning("saiki cannot compile the loss%s; NumPy weighs the outputs, and the layers run one by one", why)
+        log.warning("saiki cannot compile the loss%s; NumPy evaluates it, and the layers run one by one", why)
         return 0
 
 
@@ -301,5 +301,5 @@ def updater(rules: tuple[Rule, ...], dtype: Any) -> int:
         return kernel("update", source, arguments, dtype, scope, depends, "the optimizer", exact=True)
     except (NumbaError, NotFixedError) as error:
         why = f" ({error})" if isinstance(error, NotFixedError) else ""
-        log.warning("saiki cannot compile the optimizer's rules%s; NumPy follows them", why)
+        log.warning("saiki cannot compile the optimizer's rules%s; NumPy evaluates them", why)
         return 0
