@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from saiki.arrays import Array, Params, has_masked, with_nan
+from saiki.arrays import Array, Params, has_masked, power_of_two, with_nan
 from saiki.engines.plan import Plan, Slot, laid_out
 from saiki.engines.tape import Goal
 from saiki.optimizers import NormLimit, Rule
@@ -77,10 +77,9 @@ def _weights(plan: Plan, goal: Goal, rows: tuple[int, ...], exists: Array | None
     if exists is not None:
         weights *= exists
     plan.leave_padding_out(weights)
-    exponent = int(np.frexp(weights.max())[1])
-    weights = np.ldexp(weights, -exponent)
-    total = weights.sum() if goal.total is None else np.ldexp(goal.total, -exponent)
-    return weights, float(total)
+    unit = float(power_of_two(weights.max()))
+    weights /= unit
+    return weights, float(weights.sum()) if goal.total is None else goal.total / unit
 
 
 def set_memories(plan: Plan, rules: Rules, states: list[Any]) -> bool:
