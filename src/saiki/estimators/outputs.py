@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
-from saiki.arrays import Array, Params
+from saiki.arrays import Array, Params, as_array
 from saiki.errors import ArgumentError, DtypeError, ShapeError
 from saiki.estimators.base import Metadata, NetworkEstimator
 from saiki.estimators.inputs import Given, counting, read_weights
@@ -96,12 +96,7 @@ class OutputsEstimator(NetworkEstimator):
         if hasattr(y, "toarray"):
             raise DtypeError(f"y must be dense; got {type(y).__name__}. Use y.toarray() instead.")
         each = self.output == "each" if fitting else self.reads_each
-        try:
-            y = y if hasattr(y, "__len__") else np.asarray(y)
-        except Exception as error:  # of whatever y is an object of
-            raise DtypeError(
-                f"y must be a list or an array; {type(y).__name__} fails to become one: {error}."
-            ) from error
+        y = y if hasattr(y, "__len__") else as_array("y", y)
         if np.ndim(y) == 0 if isinstance(y, np.ndarray) else isinstance(y, str):
             raise ShapeError(f"y must hold one entry for each {one}; got {y!r}.")
         y = targets_for(X, y, each)
