@@ -193,15 +193,15 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         X: Any,
         y: Any,
         metadata: Metadata,
-        prepare: Callable[[Self], object] = lambda copied: None,  # noqa: ARG005
+        prepare: Callable[[Self], object] | None = None,
     ) -> None:
         """Learn from the examples once, going on from whatever has been learnt before.
 
         Args:
             X: the inputs.
             y: the targets.
-            metadata: what came beside them.
-            prepare: what is to be done first to the copy that is trained.
+            metadata: the other arguments of ``partial_fit`` by name.
+            prepare: a function that is first called with the copy that is trained.
         """
         check_parameters(self)
         if self.early_stopping:
@@ -210,7 +210,8 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
             )
         fresh = not hasattr(self, "_epoch")
         copied = self._copy(fresh)
-        prepare(copied)
+        if prepare is not None:
+            prepare(copied)
         examples, _ = copied._read_existing(X, y, metadata, fresh, True)
         optimizer = optimizer_of(self, None)
         seed = check_random_state(self.random_state).randint(2**31, size=4).tolist()
