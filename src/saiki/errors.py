@@ -62,7 +62,7 @@ def choose(argument: str, name: object, table: Mapping[Any, T]) -> T:
 
     Args:
         argument: what the caller calls this argument, for the message.
-        name: the name asked for; a text, or whatever else the names of the table are.
+        name: the name asked for; a text, or a value of the type of the table's names.
         table: the choices by name.
 
     Raises:

@@ -81,8 +81,8 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     Everything that it has learnt follows from the attributes ``learnt``, which are what ``saiki.save`` keeps.
 
-    A fit trains a copy. After each epoch the estimator takes over all that the copy has learnt, at once: whatever a
-    callback, a scorer or an interrupted user looks at belongs to one epoch of one fit.
+    A fit trains a copy. After each epoch the estimator takes over all fitted attributes of the copy at once, so that a
+    callback, a scorer or a user after Ctrl-C sees the attributes of one epoch of one fit.
     """
 
     learnt: ClassVar[tuple[str, ...]]
@@ -195,7 +195,7 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         metadata: Metadata,
         prepare: Callable[[Self], object] | None = None,
     ) -> None:
-        """Learn from the examples once, going on from whatever has been learnt before.
+        """Train on the examples once, from the present parameters on.
 
         Args:
             X: the inputs.
@@ -298,7 +298,7 @@ class NetworkEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         checkpoint: Checkpoint | None,
         listeners: Listeners | None,
     ) -> None:
-        """Train the copy, epoch by epoch; whatever happens, all that it learnt up to the last one is kept."""
+        """Train the copy, epoch by epoch; an error or Ctrl-C keeps the last epoch that ended."""
         examples = copied._prepared(examples, epoch.params)
         stream = epochs(
             epoch, copied.network_, examples, optimizer, copied._loss(), stopping,

@@ -35,7 +35,8 @@ LEARNING_RATES: dict[str, Callable[[float, int], Schedule]] = {
 PLATEAU_FACTOR, MOST_PLATEAUS = 0.1, 8
 """The factor of the learning rate after each plateau, that of ``ReduceLROnPlateau`` in PyTorch and Keras.
 
-After so many it stays, as PyTorch ignores changes below 1e-8: a still smaller rate would change no weight.
+After the maximum number of plateaus the rate stays: a smaller one would change no weight. PyTorch, too, ignores
+changes of the rate below 1e-8.
 """
 
 FALLING = "cosine", "step"

@@ -133,7 +133,7 @@ def _takes_weights(scorer: Scorer) -> bool:
 
 
 def _rows(data: Any, rows: Array) -> Any:
-    """Return some entries of whatever the user gave, in its form."""
+    """Return some entries of the user's data, in their form."""
     return _safe_indexing(data if hasattr(data, "__getitem__") else np.asarray(data), rows)
 
 

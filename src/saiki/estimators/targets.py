@@ -126,7 +126,7 @@ def missing(targets: Array) -> Array:
 
 
 def as_numbers(targets: Array) -> Array:
-    """Return targets with NaN in place of whatever else says that one is missing."""
+    """Return targets with NaN in place of every missing one."""
     if targets.dtype.kind != "O":
         return targets
     return np.where(missing(targets), np.nan, targets)

@@ -207,7 +207,7 @@ class TreeRNNClassifier(ClassifierMixin, Labels, TreeEstimator):
     ``X`` is a list of trees, each a ``saiki.Tree``, nested tuples or lists with tokens or vectors at the leaves, or
     bracketed text. ``y`` has a label (a text, whole number or boolean) for each tree or, with ``output="each"``, for
     each node of each tree (by its number; nested tuples and text are numbered in reading order); None and NaN are
-    missing labels, from which nothing is learnt. A token that was not there in ``fit`` is as none.
+    missing labels, which are left out. A token that ``fit`` has not seen has no input.
 
     >>> X = [("not", "true"), ("not", ("not", "true")), ("not", "false"), ("not", ("not", "false"))]
     >>> y = ["no", "yes", "yes", "no"]

@@ -27,7 +27,7 @@ SILENT = 10.0
 """Seconds without a line at the beginning, where nobody has asked for lines."""
 
 FIRST_PAUSE, GROWTH = 1.0, 1.5
-"""The next line comes after so many seconds, and so many times the seconds before the last one: a dozen in an hour."""
+"""Seconds until the second line, and the factor by which each later pause grows: a dozen lines in an hour."""
 
 
 def progress(events: Iterable[T], total: int, description: str, silent: float = SILENT, before: int = 0) -> Iterator[T]:
@@ -54,7 +54,7 @@ def progress(events: Iterable[T], total: int, description: str, silent: float = 
 
 @contextmanager
 def progress_bar(total: float, description: str, silent: float = SILENT) -> Iterator[Callable[[float, object], None]]:
-    """Show a bar or lines as ``progress`` does, and give the function that is told how much is done, and the event.
+    """Show a bar or lines as ``progress`` does, and yield a function of the amount done and the event.
 
     >>> with progress_bar(10, "waiting") as show:
     ...     show(2.5, None)
