@@ -371,7 +371,7 @@ def precision_of(params: Params) -> np.dtype[Any]:
 
 
 def as_numbers(argument: str, value: npt.ArrayLike, params: Params) -> npt.ArrayLike:
-    """Return numbers as an array of the precision of the parameters.
+    """Return numbers as floats; whole numbers take the precision of the parameters.
 
     An engine that runs layers one by one for lists and another byte order would give other last digits.
     """
