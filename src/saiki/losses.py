@@ -7,7 +7,6 @@ for all of them: which targets exist, how much each counts, and the mean.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import FunctionType
 from typing import Any, final
 
 import numpy as np
@@ -53,8 +52,7 @@ class Loss:
     functions: Mapping[str, Callable[..., tuple[Array, Array]]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        own = self.function
-        object.__setattr__(self, "functions", {"function": fixed(own) if isinstance(own, FunctionType) else own})
+        object.__setattr__(self, "functions", {"function": fixed(self.function)})
         parts = 3 if self.of_classes else 2
         try:
             value, slope = self.functions["function"](*(np.full((1, 2), 0.5) for _ in range(parts)))

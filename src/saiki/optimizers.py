@@ -11,7 +11,6 @@ the loop that updates the parameters.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import FunctionType
 from typing import Any, TypeAlias, final
 
 import numpy as np
@@ -44,8 +43,7 @@ class Rule:
     functions: Mapping[str, Callable[..., Any]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        own = self.function
-        object.__setattr__(self, "functions", {"function": fixed(own) if isinstance(own, FunctionType) else own})
+        object.__setattr__(self, "functions", {"function": fixed(self.function)})
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Rule, (self.function, self.memories, self.rates)

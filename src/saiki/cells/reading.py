@@ -10,7 +10,7 @@ import builtins
 import dis
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from functools import lru_cache
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
@@ -154,15 +154,15 @@ def can_be_fixed(function: FunctionType) -> bool:
     return not (reads.writes or reads.imports)
 
 
-def fixed(function: FunctionType, words: Mapping[str, Any] | None = None) -> FunctionType:
+def fixed(function: Callable[..., Any], words: Mapping[str, Any] | None = None) -> Callable[..., Any]:
     """Return a copy of a function that later changes of what it reads do not reach.
 
     Args:
-        function: a Python function. One of saiki's own is returned as it is, and so is one that changes global names
-            or attributes, or imports a module, when it runs.
+        function: a Python function; any other callable is returned as it is. So is a function of saiki's own, and one
+            that changes global names or attributes, or imports a module, when it runs.
         words: global names that are to mean something else.
     """
-    return _fixed_function(function, {}, words or {})
+    return _fixed_function(function, {}, words or {}) if isinstance(function, FunctionType) else function
 
 
 def _fixed_function(function: FunctionType, known: dict[int, Any], words: Mapping[str, Any]) -> FunctionType:

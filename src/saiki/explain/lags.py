@@ -87,7 +87,7 @@ def _sees_ahead(unit: Unit) -> bool:
     layer = unit.layer
     if isinstance(layer, Recurrent):
         return layer.reverse
-    return not isinstance(layer, Dense | Dropout | Embedding | LayerNorm | Readout)  # of others nobody knows
+    return not isinstance(layer, Dense | Dropout | Embedding | LayerNorm | Readout)  # another layer may look ahead
 
 
 def _numbers(X: Array, recurrences: list[Recurrence]) -> int:
